@@ -1,0 +1,16 @@
+//! The machine under the toolkit, and the only crate that knows where it is.
+//!
+//! ```text
+//!   Root ──► every absolute path          Error ──► every message and exit code
+//!   files ─► every durable write          Cluster ► every byte under /etc/pve
+//!   Lock ──► one writer at a time         Command ► every program that is run
+//!   Clock ─► every time stamp             node_name, executable: who and what we are
+//! ```
+//!
+//! It knows nothing of packages, snapshots or phases, and never prints.
+
+mod error;
+mod root;
+
+pub use error::{Error, IoContext, Kind, Result};
+pub use root::Root;
