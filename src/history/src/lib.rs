@@ -1,1 +1,41 @@
-//! history
+//! What stood where, who wrote it, and the way back.
+//!
+//! ```text
+//!            ┌───────────── Store: where a package keeps its history ─────────────┐
+//!   present ─┤ snapshot/  what stood there before      Journal  who wrote what    │
+//!            │ Transaction  is a dpkg run open?        Operation  a write of ours │
+//!            └──────┬──────────────────────────────────────┬──────────────────────┘
+//!                   └────────► Facts ► plan (pure) ► Plan ◄┘
+//!                                            │
+//!                              restore: staged, durable, resumable
+//! ```
+//!
+//! Three rules hold everywhere: what is written is captured and journaled first; what someone else
+//! wrote is kept and named; a run that is killed anywhere is finished by the next one.
+//! It never talks to systemd or dpkg, never reloads the network, and decides nothing about phases.
+
+mod change;
+mod entry;
+pub mod journal;
+pub mod manual;
+mod operation;
+mod path_text;
+pub mod plan;
+mod provenance;
+pub mod restore;
+pub mod snapshot;
+mod spec;
+mod store;
+mod transaction;
+
+pub use change::{copy_tree, move_tree};
+pub use entry::{Entry, Meta, What, digest_at, read};
+pub use journal::Journal;
+pub use operation::{Operation, accept, new_id};
+pub use path_text::PathText;
+pub use plan::{Plan, Policy, Trigger};
+pub use provenance::Provenance;
+pub use snapshot::{Captured, Manifest, Snapshot, Why};
+pub use spec::{Item, Scope, Use};
+pub use store::Store;
+pub use transaction::{Stage, Transaction};

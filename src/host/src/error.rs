@@ -53,12 +53,7 @@ impl Error {
 
     /// A failure of the given class.
     pub fn of(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            io: None,
-            errno: None,
-        }
+        Self { kind, message: message.into(), io: None, errno: None }
     }
 
     /// A failed system call: `doing` names action and place, as in `cannot write /etc/x`.

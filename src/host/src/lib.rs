@@ -9,8 +9,20 @@
 //!
 //! It knows nothing of packages, snapshots or phases, and never prints.
 
+mod clock;
+pub mod cluster;
+mod command;
 mod error;
+pub mod escape;
+pub mod files;
+mod lock;
+mod node;
 mod root;
 
+pub use clock::{Clock, Timestamp};
+pub use cluster::Cluster;
+pub use command::{Command, Output, quote};
 pub use error::{Error, IoContext, Kind, Result};
+pub use lock::Lock;
+pub use node::{executable, node_name};
 pub use root::Root;

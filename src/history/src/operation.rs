@@ -1,0 +1,147 @@
+//! A write of network configuration by our own code: what pvenet and the daemon call.
+//!
+//! ```text
+//! begin: lock, fence, what stands there ─► stage ─► commit: snapshot ─► journal ─► renames ─► journal
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use host::{Error, Kind, Lock, Result, files};
+
+use crate::change::{self, Change, Fate};
+use crate::entry::{self, Meta, What};
+use crate::journal::{Backend, Event, Outcome, Written};
+use crate::{Scope, Store, Use, Why, snapshot, transaction};
+
+/// How long a writer waits for another.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A set of writes that become visible together, with a snapshot to go back to.
+#[derive(Debug)]
+pub struct Operation<'a> {
+    store: &'a Store,
+    backend: Backend,
+    tool: String,
+    phase: String,
+    began: Instant,
+    changes: Vec<Change>,
+    _lock: Lock,
+}
+
+impl<'a> Operation<'a> {
+    /// Waits for other writers, at most 30 s, and begins. Refused while the package is being
+    /// removed.
+    pub fn begin(store: &'a Store, backend: Backend, tool: &str, phase: &str) -> Result<Self> {
+        store.prepare()?;
+        let lock = store.lock(PATIENCE)?;
+        if store.fenced() {
+            return Err(Error::of(
+                Kind::Refused,
+                format!("{} is being removed: nothing is written any more", store.package),
+            ));
+        }
+        Ok(Self {
+            store,
+            backend,
+            tool: tool.to_owned(),
+            phase: phase.to_owned(),
+            began: Instant::now(),
+            changes: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// Plans to put `content` at the absolute path `path`, or to delete it (`None`). Owner, mode and
+    /// attributes of a file that is there stay; a new one is 0644 root:root.
+    pub fn stage(&mut self, path: impl Into<PathBuf>, content: Option<Vec<u8>>) -> Result<()> {
+        let path: PathBuf = path.into();
+        if self.changes.iter().any(|c| c.path.as_path() == path) {
+            return Err(Error::new(format!("{} is written twice in one operation", path.display())));
+        }
+        if !self.store.items.iter().any(|i| i.usage != Use::Evidence && i.covers(&path)) {
+            return Err(Error::new(format!(
+                "{} is not captured in snapshots, so writing it could not be undone",
+                path.display()
+            )));
+        }
+        let (now, _) = entry::read(&self.store.root.resolve(&path)?)?;
+        if !now.is_leaf() {
+            return Err(Error::new(format!("cannot write {}: it is not a plain file", path.display())));
+        }
+        let to = match &content {
+            None => What::Absent,
+            Some(bytes) => {
+                let time = self.store.clock.now().seconds();
+                let meta = match &now {
+                    What::File { meta, .. } => Meta { mtime: (time, 0), ..meta.clone() },
+                    _ => Meta { mode: 0o644, mtime: (time, 0), ..Meta::default() },
+                };
+                What::File { meta, size: bytes.len() as u64, sha256: files::sha256(bytes) }
+            }
+        };
+        let scope = if path.starts_with(host::cluster::MOUNT) { Scope::Cluster } else { Scope::Node };
+        self.changes.push(Change { path: path.into(), scope, from: now.digest(), to, content });
+        Ok(())
+    }
+
+    /// Takes a snapshot, records what is about to be written, writes it, records that it is done.
+    /// Returns the operation's id. Nothing to change is no operation and has no id.
+    pub fn commit(self) -> Result<Option<String>> {
+        let changes: Vec<Change> = self.changes.iter().filter(|c| c.from != c.to.digest()).cloned().collect();
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let state = snapshot::present(self.store, false)?;
+        let why = Why { reason: format!("{} writes", self.tool), phase: Some(self.phase.clone()), ..Why::default() };
+        let snapshot = snapshot::capture(self.store, &state, &why)?;
+        let id = new_id(self.store);
+        let paths: BTreeMap<_, _> = changes
+            .iter()
+            .map(|c| (c.path.clone(), Written { before: c.from.clone(), after: c.to.digest() }))
+            .collect();
+        let journal = self.store.journal();
+        journal.append(&Event::Begin {
+            id: id.clone(),
+            time: self.store.clock.now().seconds(),
+            backend: self.backend,
+            tool: self.tool.clone(),
+            phase: self.phase.clone(),
+            snapshot: Some(snapshot.id),
+            transaction: transaction::Transaction::read(self.store)?.filter(|t| t.is_open()).map(|t| t.id),
+            paths,
+        })?;
+        let done = change::apply(self.store, &changes);
+        let lost = done.as_ref().ok().and_then(|fates| fates.iter().find(|(_, fate)| *fate == Fate::Foreign));
+        let outcome = if done.is_ok() && lost.is_none() { Outcome::Done } else { Outcome::Failed };
+        journal.append(&Event::End {
+            id: id.clone(),
+            time: self.store.clock.now().seconds(),
+            duration_ms: self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            outcome,
+        })?;
+        if let Some((path, _)) = lost {
+            return Err(Error::new(format!("{path} was changed by someone else meanwhile and is left alone")));
+        }
+        done.map(|_| Some(id))
+    }
+}
+
+/// A new operation id: when, who, and a count.
+pub fn new_id(store: &Store) -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{count}", store.clock.now().compact(), std::process::id())
+}
+
+/// The store's journal must not lose the line that says a state was accepted: by whom and why.
+pub fn accept(store: &Store, by: &str, reason: &str, paths: &[&Path]) -> Result<()> {
+    let mut digests = BTreeMap::new();
+    for path in paths {
+        digests.insert((*path).into(), entry::digest_at(&store.root.resolve(path)?)?);
+    }
+    let time = store.clock.now().seconds();
+    store.journal().append(&Event::Accept { time, by: by.to_owned(), reason: reason.to_owned(), paths: digests })
+}

@@ -1,0 +1,29 @@
+//! Carrying a plan out: checked, staged, durable, and finished by the next run if this one is
+//! killed.
+//!
+//! ```text
+//! plan ─► check the result ─► copies to /var/backups ─► stage in `restore/` ─► journal
+//!      ─► write all beside ─► rename all ─► journal ─► drop `restore/`
+//! ```
+//!
+//! Up to the stage nothing has changed; from then on `restore/` holds all that is needed, and
+//! whoever comes next finishes it.
+
+mod attic;
+mod facts;
+mod stage;
+
+pub use attic::{command_line, keep_copies, shell_quote};
+pub use facts::{Decision, decide};
+pub use stage::{carry_out, is_pending, resume};
+
+use crate::PathText;
+
+/// What going back did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Paths that were changed, or stood so already.
+    pub done: Vec<PathText>,
+    /// Paths that somebody else changed meanwhile: left alone.
+    pub foreign: Vec<PathText>,
+}

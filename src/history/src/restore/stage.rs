@@ -1,0 +1,138 @@
+//! The durable part: once staged, a restore is finished by whoever comes next.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use host::{Error, IoContext, Result, files};
+use serde::{Deserialize, Serialize};
+
+use super::Report;
+use crate::change::{self, Change, Fate};
+use crate::journal::{Backend, Event, Outcome, Written};
+use crate::plan::{Action, Plan};
+use crate::{Store, new_id};
+
+const FOLDER: &str = "restore";
+const INTENT: &str = "intent.json";
+
+/// What is to be put where; contents lie beside it, named by position.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    format: u64,
+    id: String,
+    phase: String,
+    actions: Vec<Action>,
+}
+
+/// Carries out the plan's actions. The caller holds the store's lock and has taken a snapshot of
+/// the present state.
+pub fn carry_out(store: &Store, plan: &Plan, phase: &str) -> Result<Report> {
+    if plan.actions.is_empty() {
+        return Ok(Report::default());
+    }
+    stage(store, plan, phase)?;
+    finish(store)
+}
+
+/// Whether a restore waits to be finished.
+pub fn is_pending(store: &Store) -> bool {
+    store.path(FOLDER).join(INTENT).exists()
+}
+
+/// Finishes a restore that was killed, if there is one.
+pub fn resume(store: &Store) -> Result<Option<Report>> {
+    // A stage that was never published has changed nothing.
+    files::remove_tree(&store.path(".restore.new"))?;
+    files::remove_tree(&store.path(".restore.old"))?;
+    if is_pending(store) { finish(store).map(Some) } else { Ok(None) }
+}
+
+fn stage(store: &Store, plan: &Plan, phase: &str) -> Result<()> {
+    let (temporary, folder) = (store.path(".restore.new"), store.path(FOLDER));
+    files::remove_tree(&temporary)?;
+    files::create_dirs(&temporary, 0o700)?;
+    for (position, action) in plan.actions.iter().enumerate() {
+        if let crate::What::File { sha256, .. } = &action.to {
+            let from = store.snapshot_path(&action.snapshot).join(action.name.as_path());
+            let bytes = files::read_plain(&from, crate::entry::FILE_LIMIT)?.unwrap_or_default();
+            if files::sha256(&bytes) != *sha256 {
+                return Err(Error::new(format!(
+                    "snapshot {} can't be trusted: {} was altered",
+                    action.snapshot, action.name
+                )));
+            }
+            let to = temporary.join(position.to_string());
+            fs::write(&to, bytes).doing(|| format!("cannot write {}", to.display()))?;
+        }
+    }
+    let intent = Intent { format: 1, id: new_id(store), phase: phase.to_owned(), actions: plan.actions.clone() };
+    let text = serde_json::to_vec_pretty(&intent).map_err(|e| Error::new(format!("cannot write {INTENT}: {e}")))?;
+    let path = temporary.join(INTENT);
+    fs::write(&path, text).doing(|| format!("cannot write {}", path.display()))?;
+    files::sync_file_system(&temporary)?;
+    fs::rename(&temporary, &folder).doing(|| format!("cannot create {}", folder.display()))?;
+    files::sync_parent(&folder)
+}
+
+fn finish(store: &Store) -> Result<Report> {
+    let began = Instant::now();
+    let folder = store.path(FOLDER);
+    let path = folder.join(INTENT);
+    let bytes = files::read_plain(&path, 64 << 20)?.unwrap_or_default();
+    let intent: Intent = serde_json::from_slice(&bytes).map_err(|e| {
+        Error::new(format!("{} is damaged: {e}", path.display()))
+            .way_out(format!("look at it, then `rm -r {}`", folder.display()))
+    })?;
+    let mut changes = Vec::new();
+    for (position, action) in intent.actions.iter().enumerate() {
+        let content = match action.to {
+            crate::What::File { .. } => {
+                files::read_plain(&folder.join(position.to_string()), crate::entry::FILE_LIMIT)?
+            }
+            _ => None,
+        };
+        changes.push(Change {
+            path: action.path.clone(),
+            scope: action.scope,
+            from: action.from.clone(),
+            to: action.to.clone(),
+            content,
+        });
+    }
+    let paths: BTreeMap<_, _> =
+        changes.iter().map(|c| (c.path.clone(), Written { before: c.from.clone(), after: c.to.digest() })).collect();
+    let journal = store.journal();
+    journal.append(&Event::Begin {
+        id: intent.id.clone(),
+        time: store.clock.now().seconds(),
+        backend: Backend::Restore,
+        tool: "restore".into(),
+        phase: intent.phase,
+        snapshot: None,
+        transaction: None,
+        paths,
+    })?;
+    // On an error the stage stays, and the next run tries again.
+    let fates = change::apply(store, &changes)?;
+    journal.append(&Event::End {
+        id: intent.id,
+        time: store.clock.now().seconds(),
+        duration_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+        outcome: Outcome::Done,
+    })?;
+    drop_stage(store, &folder)?;
+    let mut report = Report::default();
+    for (path, fate) in fates {
+        if fate == Fate::Foreign { report.foreign.push(path) } else { report.done.push(path) }
+    }
+    Ok(report)
+}
+
+fn drop_stage(store: &Store, folder: &PathBuf) -> Result<()> {
+    let away = store.path(".restore.old");
+    fs::rename(folder, &away).doing(|| format!("cannot remove {}", folder.display()))?;
+    files::sync_parent(&away)?;
+    files::remove_tree(&away)
+}

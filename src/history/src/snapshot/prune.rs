@@ -1,0 +1,54 @@
+//! Forgetting old snapshots, after a new one is safely there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use host::{Error, Result, files};
+
+use super::list::list;
+use crate::{Snapshot, Store};
+
+/// Removes snapshots beyond the store's limits and returns their names. Kept always: the one from
+/// before the first install, the last accepted ones, `needed`, and any that can't be read, since
+/// nobody can tell what it holds.
+pub fn prune(store: &Store, needed: &[String]) -> Result<Vec<String>> {
+    let all = list(store)?;
+    let doomed = victims(&all, store.keep, store.keep_accepted, needed);
+    for id in &doomed {
+        // Renamed first, so that no half-removed snapshot is ever visible.
+        let (path, away) = (store.backups().join(id), store.backups().join(format!(".old.{id}")));
+        fs::rename(&path, &away).map_err(|e| Error::io(format!("cannot prune {}", path.display()), e))?;
+        files::remove_tree(&away)?;
+    }
+    Ok(doomed)
+}
+
+fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String]) -> Vec<String> {
+    let mut accepted = 0;
+    let mut out = Vec::new();
+    for (age, snapshot) in all.iter().rev().enumerate() {
+        let Ok(manifest) = &snapshot.manifest else { continue };
+        let is_accepted = manifest.acceptance.accepted;
+        accepted += usize::from(is_accepted);
+        let kept =
+            age < keep || manifest.first || needed.contains(&snapshot.id) || (is_accepted && accepted <= keep_accepted);
+        if !kept {
+            out.push(snapshot.id.clone());
+        }
+    }
+    out
+}
+
+/// Removes what a killed run left: snapshots that were never published, or half pruned. The
+/// caller holds the store's lock, so nobody is still writing them.
+pub fn sweep(store: &Store) -> Result<()> {
+    let Ok(entries) = fs::read_dir(store.backups()) else { return Ok(()) };
+    let litter: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|e| {
+            [".new.", ".old.", ".latest."].iter().any(|p| e.file_name().as_encoded_bytes().starts_with(p.as_bytes()))
+        })
+        .map(|e| e.path())
+        .collect();
+    litter.iter().try_for_each(|path| files::remove_tree(path))
+}
