@@ -1,1 +1,30 @@
-//! model
+//! What a node's network files say, as far as *going back* has to understand it. No I/O.
+//!
+//! ```text
+//!   bytes of one file ──► interfaces::parse ──► Interfaces      (stanzas, lines)
+//!   NetworkFiles      ──► configuration     ──► Configuration   (follows `source`)
+//!   a guest's config  ──► guests::bridges_of
+//!   before, after     ──► check             ──► Ok or a Refusal
+//! ```
+//!
+//! A restore is worth nothing if it cuts the node off, so [`check`] compares the files as they are
+//! with the files as they would be, and refuses a result that no longer parses, that loses the
+//! address the node is managed by, or that loses a bridge some guest is plugged into.
+//!
+//! The grammar is interfaces(5) as ifupdown and ifupdown2 read it, since they, not Proxmox's own
+//! reader, configure the kernel; where Proxmox's reader is stricter (it ends a stanza at a blank
+//! line) the difference only matters for writing. Reading is lenient on purpose: calling a
+//! file damaged that an admin wrote and ifupdown accepts would restore over the admin's work.
+
+pub mod guests;
+pub mod interfaces;
+
+mod check;
+mod configuration;
+mod files;
+mod glob;
+mod hosts;
+
+pub use check::{Lost, Refusal, check};
+pub use configuration::{Address, Configuration, Gateway, Origin};
+pub use files::{FileError, MAIN, NetworkFiles, configuration};

@@ -1,1 +1,37 @@
-//! phase
+//! How much of a node's network Rust may manage, and who says so.
+//!
+//! ```text
+//!   /etc/pve/network/migration.toml ── config ──► Migration ── node_phase ──┐
+//!                                                                           ├─► effective: the lower
+//!   /var/lib/pve-network-rs/ceiling ── ceiling ───────────────────► Phase ──┘        │
+//!                                                                                    ▼
+//!   edit: new text for migration.toml, the operator's comments kept       allows(what, phase)
+//! ```
+//!
+//! The cluster's file says what the operator wants of every node; a node's *ceiling* says what it
+//! may at most do, whatever the cluster says. A reinstall therefore starts at `perl-only`, and
+//! demotion works without quorum.
+//!
+//! Anything that can't be read or understood means `perl-only`, with the reason: a typing mistake
+//! must never promote. All decisions are pure functions; only [`Switch`] writes, and only [`read_migration`],
+//! [`read_ceiling`] and [`read_effective`] read from disk besides.
+
+pub mod ceiling;
+pub mod config;
+pub mod edit;
+
+mod allows;
+mod effective;
+mod name;
+mod switch;
+mod toml;
+
+pub use allows::{What, allows};
+pub use ceiling::read_ceiling;
+pub use config::{Features, Migration, read_migration};
+pub use effective::{Effective, Reason, Said, effective, read_effective};
+pub use name::{Phase, step_allowed};
+pub use switch::Switch;
+
+/// The `migration.toml` of a first install, which is also the shipped example.
+pub const DEFAULT_TOML: &str = include_str!("../migration.toml");

@@ -22,6 +22,8 @@ use crate::PathText;
 /// What going back did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The journal's id of the operation; `None` if there was nothing to do.
+    pub operation: Option<String>,
     /// Paths that were changed, or stood so already.
     pub done: Vec<PathText>,
     /// Paths that somebody else changed meanwhile: left alone.

@@ -117,13 +117,13 @@ fn finish(store: &Store) -> Result<Report> {
     // On an error the stage stays, and the next run tries again.
     let fates = change::apply(store, &changes)?;
     journal.append(&Event::End {
-        id: intent.id,
+        id: intent.id.clone(),
         time: store.clock.now().seconds(),
         duration_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         outcome: Outcome::Done,
     })?;
     drop_stage(store, &folder)?;
-    let mut report = Report::default();
+    let mut report = Report { operation: Some(intent.id), ..Report::default() };
     for (path, fate) in fates {
         if fate == Fate::Foreign { report.foreign.push(path) } else { report.done.push(path) }
     }

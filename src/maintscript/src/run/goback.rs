@@ -1,0 +1,107 @@
+//! Going back: after a failure, at removal, and forward again when a removal is aborted.
+
+use history::restore::{self, command_line, keep_copies};
+use history::{Policy as Restore, Trigger, Why, snapshot};
+use host::{Result, files};
+
+use super::Runner;
+use crate::removal::Removal;
+
+impl Runner<'_> {
+    /// The admin's choice: dpkg's environment, then `/etc/default/<package>`, then `hooks.toml`.
+    pub(super) fn restore_choice(&self) -> Restore {
+        let file = std::path::Path::new("/etc/default").join(&self.cx.policy.package);
+        let text = self.cx.root.resolve(&file).and_then(|path| files::read_plain(&path, 1 << 16)).ok().flatten();
+        let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+        let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
+        let in_file = in_file.map(|v| v.trim().trim_matches(['"', '\'']).to_owned());
+        let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
+        let Some(choice) = in_environment.or(in_file) else { return self.cx.policy.restore };
+        choice.parse().unwrap_or_else(|error| {
+            self.say(format_args!("{error}; {} holds", self.cx.policy.restore));
+            self.cx.policy.restore
+        })
+    }
+
+    /// Takes back what a failure wrote; says it line by line.
+    pub(super) fn restore_after_failure(&self, trigger: &Trigger) -> Result<()> {
+        let store = &self.cx.store;
+        let present = snapshot::present(store, true)?;
+        let decision = restore::decide(store, trigger, self.restore_choice(), present, None)?;
+        if !decision.plan.actions.is_empty() {
+            let reason = format!("{}: before going back", self.cx.invocation);
+            let why = Why { reason, undo: true, lenient: true, phase: self.phase_now(), ..Why::default() };
+            snapshot::capture(store, &decision.present, &why)?;
+        }
+        for line in decision.plan.lines() {
+            self.say(line);
+        }
+        restore::carry_out(store, &decision.plan, &self.phase_now().unwrap_or_default()).map(drop)
+    }
+
+    /// Records the choice and takes the snapshot by which the removal can be undone.
+    pub(super) fn begin_removal(&self) -> Result<()> {
+        let store = &self.cx.store;
+        store.prepare()?;
+        if Removal::read(store).is_some() {
+            return Ok(()); // a run that was killed began it
+        }
+        let mut removal = Removal::begin(self.restore_choice());
+        removal.write(store)?;
+        let present = snapshot::present(store, true)?;
+        let reason = self.cx.invocation.to_string();
+        let why = Why {
+            reason,
+            undo: true,
+            version: self.cx.version.clone(),
+            phase: self.phase_now(),
+            lenient: true,
+            first: false,
+        };
+        removal.snapshot = Some(snapshot::capture(store, &present, &why)?.id);
+        removal.write(store)
+    }
+
+    /// What is on trial goes back; everything else is kept and named.
+    pub(super) fn go_back(&self) -> Result<()> {
+        self.need_lock()?;
+        let store = &self.cx.store;
+        let Some(mut removal) = Removal::read(store) else { return Ok(()) };
+        let present = snapshot::present(store, true)?;
+        let decision =
+            restore::decide(store, &Trigger::Removal, removal.restore, present, removal.snapshot.as_deref())?;
+        let plan = decision.plan;
+        for line in plan.lines() {
+            self.say(line);
+        }
+        let attic = keep_copies(store, &plan)?;
+        if let (Some(attic), false) = (&attic, plan.actions.is_empty()) {
+            self.say(format_args!("what was replaced is kept in {}", attic.join("replaced").display()));
+        }
+        for kept in &plan.kept {
+            if let Some(command) = command_line(kept, attic.as_deref()) {
+                self.say(format_args!("to take the backup's {} instead: {command}", kept.path));
+            }
+        }
+        let report = restore::carry_out(store, &plan, &self.phase_now().unwrap_or_default())?;
+        for path in &report.foreign {
+            self.say(format_args!("keep {path}: it was changed by someone else in this very moment"));
+        }
+        if report.done.iter().any(|p| p.as_path().starts_with("/etc/network")) {
+            self.say("the running network is unchanged; to make it follow the files: ifreload -a");
+        }
+        removal.operations.extend(report.operation);
+        removal.gone_back = true;
+        removal.write(store)
+    }
+
+    /// The package stays after all: files, phases and units as before.
+    pub(super) fn undo_removal(&self) -> Result<()> {
+        self.need_lock()?;
+        let Some(removal) = Removal::read(&self.cx.store) else { return Ok(()) };
+        let operations = removal.operations.iter().cloned().collect();
+        self.restore_after_failure(&Trigger::Failure { operations, snapshot: removal.snapshot.clone() })?;
+        self.phases_again(&removal)?;
+        self.start_again(&removal.stopped)
+    }
+}

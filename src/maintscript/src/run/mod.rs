@@ -1,0 +1,252 @@
+//! Taking the steps. Each step can be taken twice: a run that was killed is repeated by dpkg's
+//! next call.
+
+mod control;
+mod goback;
+mod phase;
+mod purge;
+mod units;
+
+use std::time::Duration;
+
+use history::{Stage, Transaction, Trigger, Why, snapshot};
+use host::{Error, Lock, Result};
+
+use crate::call::Call;
+use crate::context::Context;
+use crate::decide::{OnError, Plan, Situation, Step, decide};
+use crate::removal::Removal;
+
+/// How long dpkg is kept waiting for a writer of ours that is at work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the script that dpkg started; the exit code is dpkg's answer.
+pub fn main() -> std::process::ExitCode {
+    let done = Context::from_dpkg().and_then(|context| {
+        let name = format!("{} ({})", context.policy.package, context.invocation.script.name());
+        Runner::new(&context).run().map_err(|e| e.context(name))
+    });
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::from(1)
+        }
+    }
+}
+
+/// The steps of one call.
+pub(crate) struct Runner<'a> {
+    cx: &'a Context,
+    lock: Option<Lock>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(cx: &'a Context) -> Self {
+        Self { cx, lock: None }
+    }
+
+    /// One line for the person at dpkg's terminal.
+    pub(crate) fn say(&self, line: impl std::fmt::Display) {
+        eprintln!("{}: {line}", self.cx.policy.package);
+    }
+
+    fn run(mut self) -> Result<()> {
+        let call = Call::parse(self.cx.invocation.script, &self.cx.invocation.arguments);
+        let plan = decide(&call, self.situation());
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+        self.take_lock(&call)?;
+        match self.steps(&plan) {
+            Ok(()) => Ok(()),
+            Err(error) if plan.on_failure.is_empty() => Err(error),
+            Err(error) => Err(self.after_failure(&plan, error)),
+        }
+    }
+
+    fn steps(&mut self, plan: &Plan) -> Result<()> {
+        for (step, on_error) in &plan.steps {
+            match (self.step(step), on_error) {
+                (Ok(()), _) => {}
+                (Err(error), OnError::Fail) => return Err(error),
+                (Err(error), OnError::Say) => self.say(format_args!("could not {step}: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// dpkg calls nobody after a failed configure, so everything goes back here.
+    fn after_failure(&mut self, plan: &Plan, error: Error) -> Error {
+        for step in &plan.on_failure {
+            if let Err(second) = self.step(step) {
+                self.say(format_args!("could not {step}: {second}"));
+            }
+        }
+        let safe = self.cx.switch.as_ref().map_or_else(String::new, |(_, safe)| format!(" and this node is at {safe}"));
+        error
+            .way_out(format_args!("what this run wrote has gone back{safe}; mend the cause, then: dpkg --configure -a"))
+    }
+
+    /// A removal goes on without the lock; what needs it is then left to `postrm` and said.
+    fn take_lock(&mut self, call: &Call) -> Result<()> {
+        let wants = match call {
+            Call::Removed | Call::Purge | Call::Abort | Call::AbortRemove => self.cx.store.path("").is_dir(),
+            Call::Replace { .. } | Call::Unknown => false,
+            _ => true,
+        };
+        if !wants {
+            return Ok(());
+        }
+        if *call == Call::Remove {
+            // Before waiting: whoever holds the lock now is the last one.
+            if let Err(error) = self.cx.store.fence(true) {
+                self.say(format_args!("could not {}: {error}", Step::Fence));
+            }
+        }
+        match self.cx.store.lock(PATIENCE) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) if matches!(call, Call::Install { .. } | Call::Upgrade { .. } | Call::Configure { .. }) => {
+                return Err(error);
+            }
+            Err(error) => self.say(error),
+        }
+        Ok(())
+    }
+
+    fn situation(&self) -> Situation {
+        let removal = Removal::read(&self.cx.store);
+        let transaction = Transaction::read(&self.cx.store).unwrap_or_else(|error| {
+            self.say(error);
+            None
+        });
+        Situation {
+            transaction: transaction.map(|t| t.stage),
+            successor: self.cx.tmp_ci().is_dir(),
+            reconfigure: self.cx.is_installed(),
+            removal_pending: removal.as_ref().is_some_and(|r| !r.gone_back),
+            removal_begun: removal.is_some(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Finish => self.finish(),
+            Step::CheckControl => self.check_own_control(),
+            Step::TakeBack => self.take_back(),
+            Step::Open { old, reuse } => self.open(old, *reuse),
+            Step::CheckFiles => self.check_files(),
+            Step::Defaults => self.defaults(),
+            Step::Unfence => self.unfence(),
+            Step::Units => self.reload_and_restart(),
+            Step::Remember => self.remember(),
+            Step::Close => Transaction::close(&self.cx.store),
+            Step::Prune => self.prune(),
+            Step::Successor { new } => self.judge_successor(new),
+            Step::BeginRemoval => self.begin_removal(),
+            Step::Fence => self.cx.store.fence(true),
+            Step::SafePhase => self.safe_phase(),
+            Step::Stop => self.stop_units(),
+            Step::GoBack => self.go_back(),
+            Step::Reload => self.reload(),
+            Step::UndoRemoval => self.undo_removal(),
+            Step::Purge => self.purge(),
+            Step::Unknown => {
+                self.say(format_args!("{} is not a call this version knows; it does nothing", self.cx.invocation));
+                Ok(())
+            }
+        }
+    }
+
+    /// Restoring without the lock could tear a set that somebody else is writing.
+    fn need_lock(&self) -> Result<()> {
+        if self.lock.is_some() { Ok(()) } else { Err(Error::new("another process is writing network configuration")) }
+    }
+
+    fn finish(&self) -> Result<()> {
+        if !self.cx.store.path("").is_dir() {
+            return Ok(());
+        }
+        self.need_lock()?;
+        snapshot::sweep(&self.cx.store)?;
+        if let Some(report) = history::restore::resume(&self.cx.store)? {
+            self.say(format_args!("finished a restore that was interrupted: {} paths", report.done.len()));
+        }
+        Ok(())
+    }
+
+    fn phase_now(&self) -> Option<String> {
+        self.cx.switch.as_ref().map(|(switch, _)| switch.effective().phase.to_string())
+    }
+
+    fn open(&self, old: &str, reuse: bool) -> Result<()> {
+        let store = &self.cx.store;
+        let present = snapshot::present(store, false)?;
+        let existing = snapshot::list(store)?;
+        let same = existing.iter().rev().find(|s| s.manifest.as_ref().is_ok_and(|m| !m.undo)).filter(|s| {
+            reuse && s.manifest.as_ref().is_ok_and(|m| m.same_content(&present.entries)) && snapshot::verify(s).is_ok()
+        });
+        let id = match same {
+            Some(snapshot) => snapshot.id.clone(),
+            None => {
+                let first = existing.is_empty() && !store.journal().path().exists();
+                let reason = self.cx.invocation.to_string();
+                let why = Why { reason, first, version: old.to_owned(), phase: self.phase_now(), ..Why::default() };
+                let taken = snapshot::capture(store, &present, &why)?;
+                let found = present.entries.iter().filter(|e| e.what.exists()).count();
+                let folder = store.state.join("backups").join(&taken.id);
+                self.say(format_args!("captured {found} paths in {}", folder.display()));
+                taken.id
+            }
+        };
+        store.journal().ensure()?;
+        Transaction {
+            format: 1,
+            id: history::new_id(store),
+            opened: store.clock.now().seconds(),
+            from: old.to_owned(),
+            to: self.cx.version.clone(),
+            snapshot: id,
+            stage: Stage::Open,
+        }
+        .write(store)
+    }
+
+    /// What the open transaction and operations that were killed wrote goes back; never twice.
+    fn take_back(&self) -> Result<()> {
+        self.need_lock()?;
+        let store = &self.cx.store;
+        let transaction = Transaction::read(store)?;
+        let journal = store.journal().read()?.unwrap_or_default();
+        let mut operations = journal.unfinished();
+        if let Some(transaction) = transaction.as_ref().filter(|t| t.is_open()) {
+            operations.extend(journal.of_transaction(&transaction.id));
+        }
+        let trigger = Trigger::Failure {
+            operations: operations.into_iter().collect(),
+            snapshot: transaction.as_ref().map(|t| t.snapshot.clone()),
+        };
+        self.restore_after_failure(&trigger)?;
+        for id in journal.unfinished() {
+            store.journal().append(&history::journal::Event::End {
+                id,
+                time: store.clock.now().seconds(),
+                duration_ms: 0,
+                outcome: history::journal::Outcome::RolledBack,
+            })?;
+        }
+        match transaction {
+            Some(transaction) => Transaction { stage: Stage::Restored, ..transaction }.write(store),
+            None => Ok(()),
+        }
+    }
+
+    fn unfence(&self) -> Result<()> {
+        Removal::close(&self.cx.store)?;
+        self.cx.store.fence(false)
+    }
+
+    fn prune(&self) -> Result<()> {
+        snapshot::prune(&self.cx.store, &[]).map(drop)
+    }
+}
