@@ -28,7 +28,6 @@ pub fn policy() -> Result<Policy> {
 
 /// The node that a command works on.
 pub(crate) struct Node {
-    policy: Policy,
     store: Store,
     switch: ::phase::Switch,
 }
@@ -38,6 +37,6 @@ impl Node {
         let policy = policy()?;
         let store = policy.store(root, Clock::System);
         let (switch, _) = policy.switch(root).ok_or_else(|| host::Error::new("hooks.toml names no phase file"))?;
-        Ok(Self { policy, store, switch })
+        Ok(Self { store, switch })
     }
 }

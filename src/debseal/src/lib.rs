@@ -1,1 +1,75 @@
-//! debseal
+//! `debseal`: the packager's and the admin's hand tool for sealed packages.
+//!
+//! ```text
+//!   cargo-deb / dpkg-deb ─► seal ─► sign ─► verify ─► (dpkg)
+//!                            │       │        │
+//!        four hooks, manifest┘       │        └ keys from --key or /etc/debseal/policy.d
+//!        manifest-sig, _gpgorigin, by gpg's agent ┘
+//! ```
+//!
+//! What a sealed package is, and every judgement, is the crate `seal`; this crate is the command
+//! line around it, and the only one that talks to gpg. Each command is a function from its arguments
+//! to an [`Outcome`]: what goes to stdout, notes and errors for stderr. Only [`main`] prints.
+//!
+//! | to add | look at |
+//! |---|---|
+//! | an option | [`cli`] |
+//! | a check of the hook binary | `elf` |
+//! | something to say about a package | `inspect` |
+
+pub mod cli;
+mod elf;
+mod gpg;
+mod inspect;
+mod outcome;
+mod output;
+mod sealing;
+mod signing;
+mod verifying;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use outcome::Outcome;
+
+/// Runs the program with these arguments and prints what comes of it.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = match cli::Cli::try_parse_from(args) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version go to stdout and are no failure; the rest is a usage error.
+            let code = if error.use_stderr() { host::Kind::Usage.exit_code() } else { 0 };
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    let outcome = run(parsed);
+    let mut written = std::io::stdout().lock().write_all(outcome.out.as_bytes());
+    let mut stderr = std::io::stderr().lock();
+    for note in &outcome.notes {
+        written = written.and(writeln!(stderr, "debseal: note: {note}"));
+    }
+    for error in &outcome.errors {
+        written = written.and(writeln!(stderr, "debseal: {error}"));
+    }
+    match written {
+        Ok(()) => ExitCode::from(outcome.exit_code()),
+        // A reader that went away (`| head`) has seen what it wanted; the verdict stands.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(outcome.exit_code()),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(parsed: cli::Cli) -> Outcome {
+    match parsed.command {
+        cli::Command::Seal(args) => sealing::run(&args).into(),
+        cli::Command::Sign(args) => signing::run(&args),
+        cli::Command::Verify(args) => verifying::run(&args),
+        cli::Command::Inspect(args) => inspect::run(&args).into(),
+    }
+}

@@ -1,0 +1,37 @@
+# Targets for builders, testers and CI; the work is in scripts/ and in cargo.
+.POSIX:
+.SUFFIXES:
+.PHONY: help deps-build deps-test build check test deb lint ci clean
+
+help: ## lists what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+deps-build: ## installs missing Debian packages that building needs
+	@scripts/deps.sh build
+
+deps-test: ## installs missing Debian packages that testing needs
+	@scripts/deps.sh build test
+
+build: deps-build ## programs, maintainer script, man pages, in release mode
+	scripts/build.sh
+
+deb: deps-build ## dist/*.deb, sealed, and dist/debseal; signed with SIGN_KEY=FINGERPRINT
+	scripts/build-deb.sh
+
+check: deps-build ## formatting, clippy, unit tests: quick, before each commit
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace --exclude system-tests --quiet
+
+test: deps-test deb ## every test, on real Debian roots too; those need root or sudo
+	scripts/test.sh
+
+lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
+	scripts/lint.sh
+
+ci: ## all that CI does
+	.ci/run
+
+clean: ## removes target/ and dist/
+	[ ! -e target/roots ] || scripts/as-root.sh rm -rf target/roots
+	rm -rf target dist

@@ -1,0 +1,51 @@
+#!/bin/sh
+# deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
+# Groups: build, test. Does nothing, and needs no root, when everything is there.
+set -eu
+
+packages() {
+	cat <<-'LIST'
+		build ca-certificates cargo fetches crates over https
+		build gcc             links Rust programs
+		build libc6-dev       the C library, static for the maintainer scripts
+		build pkg-config      finds libgpgme
+		build libgpgme-dev    debseal signs through gpg's agent
+		build dpkg-dev        finds out which libraries a package depends on
+		build xz-utils        compresses packages
+		test  mmdebstrap      makes the Debian roots that tests run in
+		test  mount           mounts what the tests' machines consist of
+		test  gnupg           throw-away keys to sign with
+		test  gpgv            a second opinion on signatures
+		test  debsig-verify   Debian's own verifier of signed packages
+		test  debsigs         Debian's own signer of packages
+		test  lintian         checks packages against Debian Policy
+		test  piuparts        finds what packages leave behind
+		test  rsync           makes the backups by hand that must be restorable
+		test  attr            shows extended attributes
+		test  shellcheck      checks scripts
+	LIST
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for group in "$@"; do
+	while read -r of package reason; do
+		if [ "$of" != "$group" ] || installed "$package"; then
+			continue
+		fi
+		echo "installing $package: $reason" >&2
+		missing="$missing $package"
+	done <<-LIST
+		$(packages)
+	LIST
+done
+[ -n "$missing" ] || exit 0
+
+export DEBIAN_FRONTEND=noninteractive
+as_root=$(dirname "$0")/as-root.sh
+"$as_root" apt-get -qq update
+# shellcheck disable=SC2086 # a list of package names, meant to be split
+"$as_root" apt-get -qq -y --no-install-recommends install $missing >&2

@@ -1,0 +1,11 @@
+#!/bin/sh
+# lint.sh: what no compiler checks: shell scripts, the maintainer script's dependencies, the package.
+set -eu
+cd "$(dirname "$0")/.."
+
+git ls-files -z --cached --others --exclude-standard 'scripts/*.sh' .ci/run | xargs -0 shellcheck
+scripts/hook-deps.sh
+for deb in dist/*.deb; do
+	[ -e "$deb" ] || { echo "no package in dist/: run make deb" >&2; exit 1; }
+	lintian --allow-root --fail-on error,warning "$deb"
+done

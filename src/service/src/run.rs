@@ -1,0 +1,88 @@
+//! From start to stop.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use host::{Error, IoContext, Result};
+use sd_notify::NotifyState;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::health::Reporter;
+use crate::options::{Identity, Settings};
+use crate::{log, server, socket};
+
+/// How long requests under way may take to finish once we are told to stop. The units' own
+/// `TimeoutStopSec=` is longer.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Threads that may wait for `/etc/pve`; `health` has one reader at a time.
+const READERS: usize = 1;
+
+/// Runs one of the two services until it is told to stop; prints its error, if any.
+pub fn main(identity: Identity) -> ExitCode {
+    let settings = identity.settings(&identity.cli().get_matches());
+    log::to_stderr();
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}: {error}", identity.program);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(settings: Settings) -> Result<()> {
+    // Before the runtime exists: binding changes the umask, which all threads share.
+    let (listener, bound) = socket::bind(&settings.socket)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(READERS)
+        .build()
+        .doing(|| "cannot set up the event loop")?;
+    let served = runtime.block_on(serve(&settings, listener));
+    // A reader stuck in /etc/pve must not keep us from ending.
+    runtime.shutdown_background();
+    let removed = bound.remove();
+    served.and(removed)
+}
+
+async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) -> Result<()> {
+    let watch = |kind| signal(kind).doing(|| "cannot watch for signals");
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut interrupt = watch(SignalKind::interrupt())?;
+    let listener =
+        UnixListener::from_std(listener).doing(|| format!("cannot listen on {}", settings.socket.display()))?;
+
+    let reporter = Reporter::new(settings.identity, settings.root.clone());
+    let health = reporter.report().await;
+    tracing::info!(
+        "{} {} serves {} on node {}, phase {}",
+        settings.identity.service,
+        env!("CARGO_PKG_VERSION"),
+        settings.socket.display(),
+        health.node.as_deref().unwrap_or("(unknown)"),
+        health.phase,
+    );
+    notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving {}", settings.socket.display()))])?;
+
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let connections = server::accept_until(&listener, server::routes(reporter), stop).await;
+    notify(&[NotifyState::Stopping])?;
+    drop(listener);
+    if !connections.drain(DRAIN).await {
+        tracing::warn!("requests were still under way after {} s", DRAIN.as_secs());
+    }
+    Ok(())
+}
+
+/// Tells systemd; without `NOTIFY_SOCKET` nobody waits for it and nothing happens.
+fn notify(state: &[NotifyState<'_>]) -> Result<()> {
+    sd_notify::notify(state).map_err(|error| Error::io("cannot notify systemd", error))
+}
