@@ -20,6 +20,7 @@ packages() {
 		test  debsigs         Debian's own signer of packages
 		test  lintian         checks packages against Debian Policy
 		test  piuparts        finds what packages leave behind
+		test  procps          kill, to end services as systemd does
 		test  rsync           makes the backups by hand that must be restorable
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts

@@ -50,7 +50,8 @@ fn a_first_install_captures_everything_and_starts_nothing() {
         assert_eq!(phase(&node), "perl-only");
         assert!(node.text("/etc/pve/network/migration.toml").contains("phase = \"perl-only\""));
         assert_eq!(node.text(&format!("{STATE}/ceiling")).trim(), "perl-only");
-        node.sh(&format!("test $(stat -c %a {STATE}/backups) = 700; test $(stat -c %a {STATE}/backups/{id}) = 700")).ok();
+        node.sh(&format!("test $(stat -c %a {STATE}/backups) = 700; test $(stat -c %a {STATE}/backups/{id}) = 700"))
+            .ok();
     });
 }
 
@@ -67,10 +68,14 @@ fn the_snapshot_is_taken_before_anything_is_unpacked() {
         let node = Node::of(suite);
         like_a_pve_node(&node);
         let raw = tempfile::tempdir().unwrap();
-        let extract = std::process::Command::new("dpkg-deb").arg("--control").arg(real.path()).arg(raw.path().join("c")).status();
+        let extract =
+            std::process::Command::new("dpkg-deb").arg("--control").arg(real.path()).arg(raw.path().join("c")).status();
         assert!(extract.unwrap().success());
         for entry in std::fs::read_dir(raw.path().join("c")).unwrap().flatten() {
-            node.write_program(&format!("/opt/c/{}", entry.file_name().to_string_lossy()), std::fs::read(entry.path()).unwrap());
+            node.write_program(
+                &format!("/opt/c/{}", entry.file_name().to_string_lossy()),
+                std::fs::read(entry.path()).unwrap(),
+            );
         }
         let deb = deb.altered(|tree| {
             let preinst = tree.join("DEBIAN/preinst");
@@ -180,7 +185,8 @@ fn ordinary_machines_path_exclude_diversion_statoverride() {
     }
     let node = Node::bookworm();
     node.write("/etc/dpkg/dpkg.cfg.d/docs", "path-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\n");
-    node.sh("dpkg-divert --package other --rename --divert /usr/bin/migration-ctl.real --add /usr/bin/migration-ctl").ok();
+    node.sh("dpkg-divert --package other --rename --divert /usr/bin/migration-ctl.real --add /usr/bin/migration-ctl")
+        .ok();
     node.sh("dpkg-statoverride --add root daemon 0750 /usr/bin/pve-network-migration").ok();
     node.install(&sealing().build()).ok();
     assert_eq!(node.state_of(NAME), "ii");
@@ -232,8 +238,10 @@ fn scripts_run_by_anybody_but_dpkg_do_nothing() {
     node.install(&sealing().build()).ok();
     let before = node.tree();
     node.run([format!("/var/lib/dpkg/info/{NAME}.prerm"), "remove".into()]).code(1).says("run by dpkg only");
-    node.sh(&format!("DPKG_MAINTSCRIPT_NAME=postrm DPKG_MAINTSCRIPT_PACKAGE={NAME} /var/lib/dpkg/info/{NAME}.prerm purge; exit 0"))
-        .says("it does nothing");
+    node.sh(&format!(
+        "DPKG_MAINTSCRIPT_NAME=postrm DPKG_MAINTSCRIPT_PACKAGE={NAME} /var/lib/dpkg/info/{NAME}.prerm purge; exit 0"
+    ))
+    .says("it does nothing");
     before.assert_same(&node.tree());
 }
 

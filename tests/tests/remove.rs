@@ -24,7 +24,8 @@ fn rust_writes(node: &Node, path: &str, content: &str) {
 
 /// Runs the command that a line of the output ends with.
 fn run_printed(node: &Node, out: &Output, after: &str) {
-    let line = out.stderr.lines().find(|l| l.contains(after)).unwrap_or_else(|| panic!("no {after:?} in {}", out.stderr));
+    let line =
+        out.stderr.lines().find(|l| l.contains(after)).unwrap_or_else(|| panic!("no {after:?} in {}", out.stderr));
     let command = &line[line.find(after).unwrap() + after.len()..];
     node.run(["bash", "-ec", command]).ok();
 }
@@ -41,7 +42,9 @@ fn the_trial_is_undone_and_the_admins_work_kept() {
         let out = node.run(["dpkg", "-r", NAME]).ok();
         assert_eq!(node.text("/etc/network/interfaces"), INTERFACES);
         assert_eq!(node.text("/etc/network/interfaces.d/admin"), "# changed later\n");
-        out.says("restore /etc/network/interfaces from ").says("keep /etc/network/interfaces.d/admin: ").says("ifreload -a");
+        out.says("restore /etc/network/interfaces from ")
+            .says("keep /etc/network/interfaces.d/admin: ")
+            .says("ifreload -a");
     }
 }
 
@@ -76,10 +79,10 @@ fn purge_leaves_no_trace_where_nothing_is_unique() {
             return;
         }
         let node = Node::of(suite);
-        let before = node.tree().without(&["/var/lib/dpkg", "/var/log", "/var/cache"]);
+        let before = node.tree().without(&["/var/lib/dpkg", "/var/log", "/var/cache", "/root"]);
         node.install(&sealing().build()).ok();
         node.run(["dpkg", "-P", NAME]).ok();
-        before.assert_same(&node.tree().without(&["/var/lib/dpkg", "/var/log", "/var/cache"]));
+        before.assert_same(&node.tree().without(&["/var/lib/dpkg", "/var/log", "/var/cache", "/root"]));
     }
 }
 
@@ -91,7 +94,11 @@ fn purge_moves_what_is_unique_and_leaves_manual_backups() {
     let node = node();
     node.write(&format!("{STATE}/manual-backups/before/interfaces"), "# put aside\n");
     node.write("/etc/network/interfaces.d/admin", "# second thoughts\n");
+    rust_writes(&node, "/etc/network/interfaces.d/lost", "# written by Rust\n");
+    node.install(&sealing().build()).ok();
+    node.remove("/etc/network/interfaces.d/lost");
     node.run(["dpkg", "-P", NAME]).ok().says("holds what is nowhere else");
+    assert!(!node.sh("grep -rl 'written by Rust' /var/backups/pve-network-rs").ok().stdout.is_empty());
     assert_eq!(node.text(&format!("{STATE}/manual-backups/before/interfaces")), "# put aside\n");
     assert_eq!(node.ls(STATE), ["manual-backups"]);
     let kept = node.sh("grep -rl 'by the admin' /var/backups/pve-network-rs").ok();
@@ -107,12 +114,18 @@ fn restore_as_the_admin_says() {
         return;
     }
     // What was accepted stays; `last` takes it back all the same; `never` restores nothing.
-    for (choice, trial, admin) in [("accepted", INTERFACES, "# later\n"), ("last", TRIAL, "# by the admin\n"), ("never", TRIAL, "# later\n")] {
+    for (choice, trial, admin) in
+        [("accepted", INTERFACES, "# later\n"), ("last", TRIAL, "# by the admin\n"), ("never", TRIAL, "# later\n")]
+    {
         for how in ["environment", "file", "hooks.toml"] {
             let node = Node::bookworm().named("pve1");
             like_a_pve_node(&node);
             let hooks = format!("restore = \"{choice}\"");
-            let deb = if how == "hooks.toml" { sealing().hooks("restore = \"accepted\"", &hooks).build() } else { sealing().build() };
+            let deb = if how == "hooks.toml" {
+                sealing().hooks("restore = \"accepted\"", &hooks).build()
+            } else {
+                sealing().build()
+            };
             node.install(&deb).ok();
             put_rust_write(&node, RUST_WRITE);
             rust_writes(&node, "/etc/network/interfaces", TRIAL);
@@ -164,9 +177,12 @@ fn damage_to_interfaces_is_mended_and_other_files_stay_gone() {
     if !need_root() {
         return;
     }
-    for damage in [": > /etc/network/interfaces", "rm /etc/network/interfaces", "printf '\\0\\0' > /etc/network/interfaces",
-        "rm /etc/network/interfaces; mkdir /etc/network/interfaces; echo mine > /etc/network/interfaces/x"]
-    {
+    for damage in [
+        ": > /etc/network/interfaces",
+        "rm /etc/network/interfaces",
+        "printf '\\0\\0' > /etc/network/interfaces",
+        "rm /etc/network/interfaces; mkdir /etc/network/interfaces; echo mine > /etc/network/interfaces/x",
+    ] {
         let node = node();
         node.sh(damage).ok();
         node.remove("/etc/network/interfaces.d/admin");
@@ -207,7 +223,11 @@ fn nothing_is_restored_that_would_cut_the_node_off() {
     node.run(["dpkg", "-r", NAME]).ok().says("nothing is restored: ").says("192.0.2.20");
     assert_eq!(node.text("/etc/network/interfaces"), moved);
     let node = self::node();
-    rust_writes(&node, "/etc/network/interfaces", &format!("{TRIAL}\nauto vmbr7\niface vmbr7 inet manual\n\tbridge-ports none\n"));
+    rust_writes(
+        &node,
+        "/etc/network/interfaces",
+        &format!("{TRIAL}\nauto vmbr7\niface vmbr7 inet manual\n\tbridge-ports none\n"),
+    );
     node.write("/etc/pve/lxc/100.conf", "net0: name=eth0,bridge=vmbr7\n");
     node.run(["dpkg", "-r", NAME]).ok().says("nothing is restored: ").says("vmbr7");
     assert!(node.text("/etc/network/interfaces").contains("vmbr7"));
@@ -225,7 +245,10 @@ fn removal_and_purge_work_whatever_became_of_our_state() {
         ("no journal", "rm /var/lib/pve-network-rs/operations.jsonl"),
         ("state gone", "rm -rf /var/lib/pve-network-rs"),
         ("state is a file", "rm -rf /var/lib/pve-network-rs; echo > /var/lib/pve-network-rs"),
-        ("broken transaction", "echo '{' > /var/lib/pve-network-rs/transaction.json; echo '{' > /var/lib/pve-network-rs/removal.json"),
+        (
+            "broken transaction",
+            "echo '{' > /var/lib/pve-network-rs/transaction.json; echo '{' > /var/lib/pve-network-rs/removal.json",
+        ),
     ];
     for (name, fault) in faults {
         for purge in [false, true] {

@@ -21,13 +21,15 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     }
     let present = snapshot::present(store, true)?;
     let decision = restore::decide(store, &trigger, Policy::Last, present, None)?;
-    for line in decision.plan.lines() {
+    let mut plan = decision.plan;
+    let refused = plan.refused.take();
+    for line in plan.lines() {
         out(line)?;
     }
-    if let Some(why) = &decision.plan.refused {
-        return Err(Error::of(Kind::Refused, format!("nothing was restored: {why}")));
+    if let Some(why) = refused {
+        return Err(Error::of(Kind::Refused, format!("nothing is restored: {why}")));
     }
-    if decision.plan.actions.is_empty() {
+    if plan.actions.is_empty() {
         eprintln!("nothing to restore");
         return Ok(());
     }
@@ -43,7 +45,7 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
         ..Why::default()
     };
     let undo = snapshot::capture(store, &decision.present, &why)?;
-    let report = restore::carry_out(store, &decision.plan, &phase)?;
+    let report = restore::carry_out(store, &plan, &phase)?;
     for path in &report.foreign {
         eprintln!("{path} was changed by someone else in this very moment and is left alone");
     }

@@ -107,6 +107,9 @@ pub(crate) fn verify(node: &Node, ids: &[String]) -> Result<()> {
 }
 
 fn find(node: &Node, id: &str) -> Result<Snapshot> {
+    if id.starts_with("manual-backups/") {
+        return Err(Error::new(format!("{id} was made by hand and has no manifest to be verified against")));
+    }
     snapshot::list(&node.store)?
         .into_iter()
         .find(|s| s.id == id)

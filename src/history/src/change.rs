@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use host::{Cluster, Error, IoContext, Result, files};
 
 use crate::entry::{self, What};
+use crate::restore::TAG;
 use crate::{PathText, Scope, Store};
 
 /// One path, from what to what.
@@ -84,7 +85,7 @@ impl<'a> Prepared<'a> {
         } else if matches!(change.to, What::Absent) {
             Step::Delete
         } else {
-            let temporary = files::beside(&real, "pve-network-rs");
+            let temporary = files::beside(&real, TAG);
             self.steps.push((change, real, Step::Rename(temporary.clone())));
             make_parent(&temporary)?;
             return write(&temporary, change);

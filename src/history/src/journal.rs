@@ -191,9 +191,13 @@ impl Contents {
             .collect()
     }
 
-    /// Rust operations that began and never ended: their program was killed, or still waits.
+    /// Rust operations that neither came to their end nor went back: their program was killed, or
+    /// they failed and taking them back failed as well.
     pub fn unfinished(&self) -> Vec<String> {
-        let ended = |wanted: &str| self.events.iter().any(|e| matches!(e, Event::End { id, .. } if id == wanted));
+        let settled = |o: &Outcome| *o != Outcome::Failed;
+        let ended = |wanted: &str| {
+            self.events.iter().any(|e| matches!(e, Event::End { id, outcome, .. } if id == wanted && settled(outcome)))
+        };
         self.operations(|e| matches!(e, Event::Begin { id, backend: Backend::Rust, .. } if !ended(id)))
     }
 

@@ -13,7 +13,7 @@ use host::{Error, Kind, Lock, Result, files};
 use crate::change::{self, Change, Fate};
 use crate::entry::{self, Meta, What};
 use crate::journal::{Backend, Event, Outcome, Written};
-use crate::{Scope, Store, Use, Why, snapshot, transaction};
+use crate::{Policy, Scope, Store, Trigger, Use, Why, restore, snapshot, transaction};
 
 /// How long a writer waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,23 +108,47 @@ impl<'a> Operation<'a> {
             backend: self.backend,
             tool: self.tool.clone(),
             phase: self.phase.clone(),
-            snapshot: Some(snapshot.id),
+            snapshot: Some(snapshot.id.clone()),
             transaction: transaction::Transaction::read(self.store)?.filter(|t| t.is_open()).map(|t| t.id),
             paths,
         })?;
-        let done = change::apply(self.store, &changes);
-        let lost = done.as_ref().ok().and_then(|fates| fates.iter().find(|(_, fate)| *fate == Fate::Foreign));
-        let outcome = if done.is_ok() && lost.is_none() { Outcome::Done } else { Outcome::Failed };
+        let done = change::apply(self.store, &changes).and_then(|fates| {
+            match fates.iter().find(|(_, fate)| *fate == Fate::Foreign) {
+                None => Ok(()),
+                Some((path, _)) => {
+                    Err(Error::new(format!("{path} was changed by someone else meanwhile and is left alone")))
+                }
+            }
+        });
+        let outcome = match &done {
+            Ok(()) => Outcome::Done,
+            Err(_) if self.go_back(&id, &snapshot.id).is_ok() => Outcome::RolledBack,
+            Err(_) => Outcome::Failed,
+        };
         journal.append(&Event::End {
             id: id.clone(),
             time: self.store.clock.now().seconds(),
             duration_ms: self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
             outcome,
         })?;
-        if let Some((path, _)) = lost {
-            return Err(Error::new(format!("{path} was changed by someone else meanwhile and is left alone")));
+        // The write is done; that an old snapshot could not be forgotten is no failure of it.
+        let _ = snapshot::prune(self.store, &[snapshot.id]);
+        match (done, outcome) {
+            (Ok(()), _) => Ok(Some(id)),
+            (Err(error), Outcome::RolledBack) => Err(error.way_out("what was written of it has gone back")),
+            (Err(error), _) => Err(error.way_out("going back failed too: 'migration-ctl rollback' tries again")),
         }
-        done.map(|_| Some(id))
+    }
+
+    /// An operation that fails half-way leaves nothing half done.
+    fn go_back(&self, id: &str, snapshot: &str) -> Result<()> {
+        let trigger = Trigger::Failure { operations: [id.to_owned()].into(), snapshot: Some(snapshot.to_owned()) };
+        let present = snapshot::present(self.store, true)?;
+        let plan = restore::decide(self.store, &trigger, Policy::Accepted, present, None)?.plan;
+        if let Some(why) = plan.refused {
+            return Err(Error::new(why));
+        }
+        restore::carry_out(self.store, &plan, &self.phase).map(drop)
     }
 }
 

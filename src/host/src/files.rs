@@ -38,7 +38,18 @@ impl Attributes {
 pub fn beside(path: &Path, tag: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    named_beside(path, &format!("{tag}.{}.{count}", std::process::id()))
+    // Process ids repeat, in namespaces often; the time makes the name new all the same.
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+    named_beside(path, &format!("{tag}.{}.{nanos}{count}", std::process::id()))
+}
+
+/// Whether [`beside`] made this name with one of `tags`.
+pub fn is_temporary(path: &Path, tags: &[&str]) -> bool {
+    let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|n| n.starts_with('.')) else { return false };
+    let digits = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    let mut parts = name.rsplitn(3, '.');
+    let numbered = digits(parts.next()) && digits(parts.next());
+    numbered && parts.next().is_some_and(|rest| tags.iter().any(|tag| rest.ends_with(&format!(".{tag}"))))
 }
 
 /// `.name.<tag>` beside `path`.
@@ -56,7 +67,7 @@ pub fn replace(path: &Path, bytes: &[u8], attributes: &Attributes) -> Result<()>
     let done = write_new(&temporary, bytes, attributes)
         .and_then(|()| fs::rename(&temporary, path).doing(|| format!("cannot replace {}", path.display())));
     if let Err(error) = done {
-        // The first error is the one to tell; a temporary that can't go is found by `sweep`.
+        // The first error is the one to tell; a temporary that can't go is swept by the next run.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
@@ -277,6 +288,16 @@ mod tests {
         replace(&path, b"new", &bad).unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn temporaries_are_told_from_peoples_files() {
+        let path = Path::new("/etc/network/interfaces.d/x.y");
+        assert!(is_temporary(&beside(path, "tag"), &["other", "tag"]));
+        assert!(!is_temporary(&beside(path, "tag"), &["other"]));
+        for name in [".x.tag.1", ".x.tag.1.", ".x.tag.1.a", "x.tag.1.2", ".tag", ".x.1.2"] {
+            assert!(!is_temporary(Path::new(name), &["tag"]), "{name}");
+        }
     }
 
     #[test]

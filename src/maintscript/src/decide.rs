@@ -31,6 +31,10 @@ pub struct Situation {
     pub removal_pending: bool,
     /// A removal began and was not finished by `postrm`.
     pub removal_begun: bool,
+    /// The cluster's file could not be written when the removal lowered this node's phase.
+    pub phase_pending: bool,
+    /// The journal has operations that were killed, or failed and did not go back.
+    pub unfinished: bool,
 }
 
 /// One thing to do.
@@ -110,20 +114,21 @@ pub struct Plan {
 pub fn decide(call: &Call, now: Situation) -> Plan {
     use OnError::{Fail, Say};
     let mut plan = Plan::default();
+    let take_back = now.transaction == Some(Stage::Open) || now.unfinished;
     let mut push = |step, on_error| plan.steps.push((step, on_error));
     match call {
         Call::Install { old } | Call::Upgrade { old } => {
             if !now.reconfigure {
                 push(Step::CheckControl, Fail);
             }
-            push(Step::Finish, Fail);
-            if now.transaction == Some(Stage::Open) {
+            push(Step::Finish, Say);
+            if take_back {
                 push(Step::TakeBack, Say);
             }
             push(Step::Open { old: old.clone(), reuse: false }, Fail);
         }
         Call::Configure { old } => {
-            push(Step::Finish, Fail);
+            push(Step::Finish, Say);
             if now.transaction != Some(Stage::Open) {
                 push(Step::Open { old: old.clone(), reuse: true }, Fail);
             }
@@ -140,7 +145,7 @@ pub fn decide(call: &Call, now: Situation) -> Plan {
         }
         Call::Abort => {
             push(Step::Finish, Say);
-            if now.transaction == Some(Stage::Open) {
+            if take_back {
                 push(Step::TakeBack, Say);
             }
             if now.transaction.is_some() {
@@ -149,7 +154,7 @@ pub fn decide(call: &Call, now: Situation) -> Plan {
         }
         Call::Remove => {
             push(Step::Finish, Say);
-            if now.transaction == Some(Stage::Open) {
+            if take_back {
                 push(Step::TakeBack, Say);
             }
             if now.transaction.is_some() {
@@ -161,6 +166,9 @@ pub fn decide(call: &Call, now: Situation) -> Plan {
         }
         Call::Removed | Call::Purge => {
             push(Step::Finish, Say);
+            if now.phase_pending {
+                push(Step::SafePhase, Say);
+            }
             if now.removal_pending {
                 push(Step::GoBack, Say);
             }

@@ -25,6 +25,9 @@ pub struct Removal {
     pub ceiling: Option<String>,
     /// This node's line in the phase file before.
     pub node_phase: Option<String>,
+    /// Whether the cluster's file could not be written.
+    #[serde(default)]
+    pub phase_pending: bool,
     /// Units that were running and were stopped.
     pub stopped: Vec<String>,
 }
@@ -40,6 +43,7 @@ impl Removal {
             operations: Vec::new(),
             ceiling: None,
             node_phase: None,
+            phase_pending: false,
             stopped: Vec::new(),
         }
     }
@@ -93,7 +97,10 @@ impl Resume {
     pub fn read(store: &Store) -> Result<Option<Self>> {
         let path = store.path(Self::FILE);
         let Some(bytes) = files::read_plain(&path, 1 << 16)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::new(format!("{} is damaged: {e}", path.display())))
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            Error::new(format!("{} is damaged: {e}", path.display()))
+                .way_out("'migration-ctl phase set' sets a phase without it")
+        })
     }
 
     /// Forgets it.

@@ -129,7 +129,9 @@ pub fn damaged(error: &impl std::fmt::Display) -> host::Error {
 pub fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
     use std::io::Write;
     let doing = || "cannot compress the control archive";
-    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(6)).doing(doing)?;
+    // Level 3: a third of the time of level 6 for a tenth more bytes, and its dictionary of 4 MiB still
+    // folds the four copies of the hook into one.
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(3)).doing(doing)?;
     writer.write_all(bytes).doing(doing)?;
     writer.finish().doing(doing)
 }

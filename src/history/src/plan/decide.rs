@@ -18,16 +18,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     drop_below_replaced(&mut plan);
     let asked = matches!(facts.trigger, Trigger::ByHand { .. });
     if facts.policy == Policy::Never && !asked {
-        for action in std::mem::take(&mut plan.actions) {
-            plan.kept.push(Kept {
-                path: action.path,
-                scope: action.scope,
-                instead: action.to,
-                snapshot: action.snapshot,
-                name: action.name,
-                why: format!("restore = never ({})", action.why),
-            });
-        }
+        plan.keep_instead("restore = never");
     }
     plan
 }
@@ -209,13 +200,18 @@ fn name_foreign(view: &View<'_>, accepted: Option<&Candidate>, place: &Place<'_>
     if then.digest() == place.now.digest() || unread(then) || unread(place.now) || matches!(then, What::Dir { .. }) {
         return;
     }
+    // Pending changes are never recreated, so there is nothing to offer but their removal.
+    let instead = if place.usage == Use::Discard && then.exists() { &What::Other } else { then };
+    if place.usage == Use::Discard && !place.now.exists() {
+        return;
+    }
     let why = match view.facts.provenance {
         Provenance::Unknown { why } => {
             format!("it changed after {} and who did it is unknown ({why})", candidate.manifest.id)
         }
         Provenance::Known(_) => format!("it was changed after {}, not by Rust on trial", candidate.manifest.id),
     };
-    plan.kept.push(kept(place, candidate, then, why));
+    plan.kept.push(kept(place, candidate, instead, why));
 }
 
 /// A failure takes back the writes of its own operations only, cluster files among them.

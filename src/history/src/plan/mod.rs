@@ -169,18 +169,34 @@ impl Plan {
         self.actions.is_empty() && self.kept.is_empty() && self.notes.is_empty() && self.refused.is_none()
     }
 
-    /// Gives up the whole set for a reason.
+    /// Gives up the whole set for a reason. What it would have put in place is kept at hand.
     pub fn refuse(&mut self, why: String) {
-        self.actions.clear();
+        self.keep_instead(&why);
         self.refused = Some(why);
+    }
+
+    /// Turns what would be done into what is left as it is.
+    pub(crate) fn keep_instead(&mut self, because: &str) {
+        for action in std::mem::take(&mut self.actions) {
+            self.kept.push(Kept {
+                path: action.path,
+                scope: action.scope,
+                instead: action.to,
+                snapshot: action.snapshot,
+                name: action.name,
+                why: format!("{because} ({})", action.why),
+            });
+        }
     }
 
     /// One line for each path and note, as `--dry-run` shows it and the hooks say it.
     pub fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
         for action in &self.actions {
-            let verb = if action.to.exists() { "restore" } else { "delete" };
-            out.push(format!("{verb} {} from {}: {}", action.path, action.snapshot, action.why));
+            out.push(match action.to.exists() {
+                true => format!("restore {} from {}: {}", action.path, action.snapshot, action.why),
+                false => format!("delete {}, which was not there in {}: {}", action.path, action.snapshot, action.why),
+            });
         }
         out.extend(self.kept.iter().map(|k| format!("keep {}: {}", k.path, k.why)));
         out.extend(self.notes.iter().cloned());

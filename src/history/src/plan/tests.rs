@@ -244,7 +244,8 @@ fn removal_takes_back_what_is_on_trial_and_nothing_else() {
         "the only snapshot is corrupt": ["s1 bad: I=A"], Some(&["rust o1: I=A>B"]), "I=B" => "refused";
         "an older snapshot has the very content": ["s1: I=A", "s2 bad: I=A"], Some(&["rust o1: I=A>B"]), "I=B" => "I<s1";
         "an older snapshot has other content: never over the admin's": ["s1: I=Z", "s2 bad: I=A"], Some(&["rust o1: I=A>B"]), "I=B" => "refused";
-        "one that can't go back stops the whole set": ["s1: I=A", "s2 bad: I=A X=B"], Some(&["rust o1: X=B>C", "rust o2: I=A>D"]), "I=D X=C" => "refused";
+        "one that can't go back stops the whole set": ["s1: I=A", "s2 bad: I=A X=B"], Some(&["rust o1: X=B>C", "rust o2: I=A>D"]), "I=D X=C" => "keep:I refused";
+        "pending changes that the admin applied are not offered again": ["s1: I=A N=B"], Some(&[]), "I=A" => "";
         "the admin edits between two Rust writes": ["s1: I=A", "s2: I=C"], Some(&["rust o1: I=A>B", "rust o2: I=C>D"]), "I=D" => "I<s2";
         "Rust put back what the admin had": ["s1: I=A"], Some(&["rust o1: I=A>B", "rust o2: I=B>A"]), "I=A" => "";
         "a snapshot taken for an undo can be the accepted one": ["s1: I=A", "s2 undo: I=C"], Some(&["rust o1: I=C>D"]), "I=D" => "I<s2";

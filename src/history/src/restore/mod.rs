@@ -15,6 +15,7 @@ mod stage;
 
 pub use attic::{command_line, keep_copies, shell_quote};
 pub use facts::{Decision, decide};
+pub(crate) use stage::TAG;
 pub use stage::{carry_out, is_pending, resume};
 
 use crate::PathText;

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use host::{Error, IoContext, Result, files};
+use host::cluster::State;
+use host::{Cluster, Error, IoContext, Kind, Result, files};
 use serde::{Deserialize, Serialize};
 
 use super::Report;
 use crate::change::{self, Change, Fate};
 use crate::journal::{Backend, Event, Outcome, Written};
 use crate::plan::{Action, Plan};
-use crate::{Store, new_id};
+use crate::{Scope, Store, new_id};
 
+/// Marks what is written beside its place before a rename.
+pub(crate) const TAG: &str = "pve-network-rs";
 const FOLDER: &str = "restore";
 const INTENT: &str = "intent.json";
 
@@ -32,6 +35,11 @@ pub fn carry_out(store: &Store, plan: &Plan, phase: &str) -> Result<Report> {
     if plan.actions.is_empty() {
         return Ok(Report::default());
     }
+    let cluster = Cluster::new(&store.root, &store.node).state();
+    if plan.actions.iter().any(|a| a.scope == Scope::Cluster) && matches!(cluster, State::Unmounted | State::NoQuorum) {
+        return Err(Error::of(Kind::ClusterNotWritable, "nothing was changed: /etc/pve can't be written now")
+            .way_out("try again when `pvecm status` says quorate"));
+    }
     stage(store, plan, phase)?;
     finish(store)
 }
@@ -46,7 +54,23 @@ pub fn resume(store: &Store) -> Result<Option<Report>> {
     // A stage that was never published has changed nothing.
     files::remove_tree(&store.path(".restore.new"))?;
     files::remove_tree(&store.path(".restore.old"))?;
+    sweep(store);
     if is_pending(store) { finish(store).map(Some) } else { Ok(None) }
+}
+
+/// Removes temporaries that a killed writer left beside captured files. The caller holds the lock,
+/// so nobody is writing them. What can't be removed now is found the next time.
+fn sweep(store: &Store) {
+    for item in &store.items {
+        let path = item.pattern().map_or_else(|| Path::new(&item.path).to_owned(), |(folder, _)| folder.join("x"));
+        let folders = [path.parent().map(Path::to_owned), Some(path.clone())];
+        for real in folders.into_iter().flatten().filter_map(|f| store.root.resolve(f.join("x")).ok()) {
+            let Some(entries) = real.parent().and_then(|f| fs::read_dir(f).ok()) else { continue };
+            for entry in entries.flatten().filter(|e| files::is_temporary(&e.path(), &[TAG, &store.node])) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 fn stage(store: &Store, plan: &Plan, phase: &str) -> Result<()> {
@@ -115,7 +139,8 @@ fn finish(store: &Store) -> Result<Report> {
         paths,
     })?;
     // On an error the stage stays, and the next run tries again.
-    let fates = change::apply(store, &changes)?;
+    let fates = change::apply(store, &changes)
+        .map_err(|e| e.way_out(format!("the next run tries again; `rm -r {}` gives it up", folder.display())))?;
     journal.append(&Event::End {
         id: intent.id.clone(),
         time: store.clock.now().seconds(),

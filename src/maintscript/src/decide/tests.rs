@@ -19,8 +19,15 @@ fn steps(call: &str, now: Situation) -> String {
     out.join(" ")
 }
 
-const NONE: Situation =
-    Situation { transaction: None, successor: false, reconfigure: false, removal_pending: false, removal_begun: false };
+const NONE: Situation = Situation {
+    transaction: None,
+    successor: false,
+    reconfigure: false,
+    removal_pending: false,
+    removal_begun: false,
+    phase_pending: false,
+    unfinished: false,
+};
 
 #[test]
 fn every_call_of_policy_6_5_to_6_8() {
@@ -34,23 +41,23 @@ fn every_call_of_policy_6_5_to_6_8() {
     let removal = "Fence BeginRemoval SafePhase Stop GoBack";
     for (call, now, want) in [
         // 6.6 install and upgrade
-        ("preinst install", NONE, "CheckControl! Finish! Open!"),
-        ("preinst install 1.0-1", NONE, "CheckControl! Finish! Open!"),
-        ("preinst install 1.0-1 1.1-1", NONE, "CheckControl! Finish! Open!"),
-        ("preinst upgrade 1.0-1 1.1-1", NONE, "CheckControl! Finish! Open!"),
-        ("preinst upgrade 1.0-1", open, "CheckControl! Finish! TakeBack Open!"),
-        ("preinst upgrade 1.0-1", failed, "CheckControl! Finish! Open!"),
-        ("preinst upgrade 1.0-1", reconfigure, "Finish! Open!"),
+        ("preinst install", NONE, "CheckControl! Finish Open!"),
+        ("preinst install 1.0-1", NONE, "CheckControl! Finish Open!"),
+        ("preinst install 1.0-1 1.1-1", NONE, "CheckControl! Finish Open!"),
+        ("preinst upgrade 1.0-1 1.1-1", NONE, "CheckControl! Finish Open!"),
+        ("preinst upgrade 1.0-1", open, "CheckControl! Finish TakeBack Open!"),
+        ("preinst upgrade 1.0-1", failed, "CheckControl! Finish Open!"),
+        ("preinst upgrade 1.0-1", reconfigure, "Finish Open!"),
         ("prerm upgrade 1.1-1", NONE, ""),
         ("prerm upgrade 1.1-1", successor, "Successor!"),
         ("prerm failed-upgrade 1.0-1 1.1-1", NONE, ""),
         ("prerm failed-upgrade 1.0-1 1.1-1", successor, ""),
         ("postrm upgrade 1.1-1", open, ""),
         ("postrm failed-upgrade 1.0-1 1.1-1", open, ""),
-        ("postinst configure", open, &format!("Finish! {configured}")),
-        ("postinst configure 1.0-1", open, &format!("Finish! {configured}")),
-        ("postinst configure 1.0-1", NONE, &format!("Finish! Open! {configured}")),
-        ("postinst configure 1.0-1", failed, &format!("Finish! Open! {configured}")),
+        ("postinst configure", open, &format!("Finish {configured}")),
+        ("postinst configure 1.0-1", open, &format!("Finish {configured}")),
+        ("postinst configure 1.0-1", NONE, &format!("Finish Open! {configured}")),
+        ("postinst configure 1.0-1", failed, &format!("Finish Open! {configured}")),
         // the aborts
         ("preinst abort-upgrade 1.1-1", open, "Finish TakeBack Close"),
         ("postinst abort-upgrade 1.1-1", open, "Finish TakeBack Close"),
@@ -72,12 +79,15 @@ fn every_call_of_policy_6_5_to_6_8() {
         ("prerm deconfigure in-favour other 2.0 removing third 1.0", NONE, ""),
         ("postrm remove", removing, "Finish Reload"),
         ("postrm remove", pending, "Finish GoBack Reload"),
+        ("postrm remove", Situation { phase_pending: true, ..removing }, "Finish SafePhase Reload"),
+        ("preinst upgrade 1.0-1", Situation { unfinished: true, ..NONE }, "CheckControl! Finish TakeBack Open!"),
+        ("prerm remove", Situation { unfinished: true, ..NONE }, &format!("Finish TakeBack {removal}")),
         ("postrm purge", NONE, "Finish Purge Reload"),
         ("postrm purge", pending, "Finish GoBack Purge Reload"),
         ("postrm disappear other 2.0", NONE, ""),
         ("postinst triggered /usr/lib/x", NONE, ""),
         // empty versions, as dpkg passes them
-        ("postinst configure \"\"", open, &format!("Finish! {configured}")),
+        ("postinst configure \"\"", open, &format!("Finish {configured}")),
         // calls that dpkg may grow, and calls of the wrong script
         ("preinst", NONE, "Unknown"),
         ("preinst remove", NONE, "Unknown"),
@@ -94,13 +104,15 @@ fn every_call_of_policy_6_5_to_6_8() {
 fn no_removal_can_fail_and_no_abort_either() {
     for call in [Call::Remove, Call::Removed, Call::Purge, Call::Abort, Call::AbortRemove, Call::Unknown, Call::Nothing]
     {
-        for bits in 0..48u8 {
+        for bits in 0..=255u8 {
             let now = Situation {
                 transaction: [None, Some(Stage::Open), Some(Stage::Restored)][usize::from(bits % 3)],
                 successor: bits & 4 != 0,
                 reconfigure: bits & 8 != 0,
                 removal_pending: bits & 16 != 0,
                 removal_begun: bits & 32 != 0,
+                phase_pending: bits & 64 != 0,
+                unfinished: bits & 128 != 0,
             };
             assert!(decide(&call, now).steps.iter().all(|(_, e)| *e == OnError::Say), "{call:?} {now:?}");
         }

@@ -109,7 +109,8 @@ impl Runner<'_> {
 
     /// A refusal stands, unless the operator named this very folder of control files.
     fn unless_overridden(&self, folder: &Path, error: Error) -> Result<()> {
-        let digest = digest_of_control_dir(folder)?;
+        // A folder that can't even be listed has no digest, and the first error is the one to tell.
+        let Ok(digest) = digest_of_control_dir(folder) else { return Err(error.with_kind(Kind::SignatureRefused)) };
         let inside = self.override_file();
         let allowed = files::read_plain(&self.cx.root.resolve(&inside)?, 4096).ok().flatten().unwrap_or_default();
         if String::from_utf8_lossy(&allowed).split_whitespace().any(|word| word == digest) {
@@ -145,7 +146,8 @@ impl Runner<'_> {
         }
         let Some(first) = errors.first() else { return Ok(()) };
         let more = if errors.len() > 1 { format!(", and {} more", errors.len() - 1) } else { String::new() };
-        Err(Error::new(format!("the unpacked files are not those of the package: {} {}{more}", first.path, first.what)))
+        Err(Error::new(format!("the unpacked files are not those of the package: {} {}{more}", first.path, first.what))
+            .way_out(format_args!("if they can't be mended: apt-get install --reinstall {}", self.cx.policy.package)))
     }
 
     /// Remembers what a signed version demands of its successors, and drops a used override.

@@ -23,8 +23,8 @@ impl Runner<'_> {
         })
     }
 
-    /// Takes back what a failure wrote; says it line by line.
-    pub(super) fn restore_after_failure(&self, trigger: &Trigger) -> Result<()> {
+    /// Takes back what a failure wrote; says it line by line, and whether all of it went back.
+    pub(super) fn restore_after_failure(&self, trigger: &Trigger) -> Result<bool> {
         let store = &self.cx.store;
         let present = snapshot::present(store, true)?;
         let decision = restore::decide(store, trigger, self.restore_choice(), present, None)?;
@@ -36,7 +36,19 @@ impl Runner<'_> {
         for line in decision.plan.lines() {
             self.say(line);
         }
-        restore::carry_out(store, &decision.plan, &self.phase_now().unwrap_or_default()).map(drop)
+        let attic = if decision.plan.kept.is_empty() { None } else { keep_copies(store, &decision.plan)? };
+        self.offer(&decision.plan, attic.as_deref());
+        let report = restore::carry_out(store, &decision.plan, &self.phase_now().unwrap_or_default())?;
+        Ok(report.foreign.is_empty() && decision.plan.kept.is_empty() && decision.plan.refused.is_none())
+    }
+
+    /// For each path that was kept, the command that takes the backup's version.
+    fn offer(&self, plan: &history::Plan, attic: Option<&std::path::Path>) {
+        for kept in &plan.kept {
+            if let Some(command) = command_line(kept, attic) {
+                self.say(format_args!("to take the backup's {} instead: {command}", kept.path));
+            }
+        }
     }
 
     /// Records the choice and takes the snapshot by which the removal can be undone.
@@ -78,11 +90,7 @@ impl Runner<'_> {
         if let (Some(attic), false) = (&attic, plan.actions.is_empty()) {
             self.say(format_args!("what was replaced is kept in {}", attic.join("replaced").display()));
         }
-        for kept in &plan.kept {
-            if let Some(command) = command_line(kept, attic.as_deref()) {
-                self.say(format_args!("to take the backup's {} instead: {command}", kept.path));
-            }
-        }
+        self.offer(&plan, attic.as_deref());
         let report = restore::carry_out(store, &plan, &self.phase_now().unwrap_or_default())?;
         for path in &report.foreign {
             self.say(format_args!("keep {path}: it was changed by someone else in this very moment"));
@@ -100,7 +108,8 @@ impl Runner<'_> {
         self.need_lock()?;
         let Some(removal) = Removal::read(&self.cx.store) else { return Ok(()) };
         let operations = removal.operations.iter().cloned().collect();
-        self.restore_after_failure(&Trigger::Failure { operations, snapshot: removal.snapshot.clone() })?;
+        // Only what the removal wrote; its snapshot is not what to compare the rest with.
+        self.restore_after_failure(&Trigger::Failure { operations, snapshot: None })?;
         self.phases_again(&removal)?;
         self.start_again(&removal.stopped)
     }

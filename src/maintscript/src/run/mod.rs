@@ -39,11 +39,13 @@ pub fn main() -> std::process::ExitCode {
 pub(crate) struct Runner<'a> {
     cx: &'a Context,
     lock: Option<Lock>,
+    /// Whether nothing stood in the way of taking back what a failure wrote.
+    all_back: bool,
 }
 
 impl<'a> Runner<'a> {
     fn new(cx: &'a Context) -> Self {
-        Self { cx, lock: None }
+        Self { cx, lock: None, all_back: true }
     }
 
     /// One line for the person at dpkg's terminal.
@@ -57,8 +59,7 @@ impl<'a> Runner<'a> {
         if plan.steps.is_empty() {
             return Ok(());
         }
-        self.take_lock(&call)?;
-        match self.steps(&plan) {
+        match self.take_lock(&call).and_then(|()| self.steps(&plan)) {
             Ok(()) => Ok(()),
             Err(error) if plan.on_failure.is_empty() => Err(error),
             Err(error) => Err(self.after_failure(&plan, error)),
@@ -78,14 +79,20 @@ impl<'a> Runner<'a> {
 
     /// dpkg calls nobody after a failed configure, so everything goes back here.
     fn after_failure(&mut self, plan: &Plan, error: Error) -> Error {
+        self.all_back = true;
         for step in &plan.on_failure {
             if let Err(second) = self.step(step) {
+                self.all_back = false;
                 self.say(format_args!("could not {step}: {second}"));
             }
         }
-        let safe = self.cx.switch.as_ref().map_or_else(String::new, |(_, safe)| format!(" and this node is at {safe}"));
-        error
-            .way_out(format_args!("what this run wrote has gone back{safe}; mend the cause, then: dpkg --configure -a"))
+        let back = if self.all_back {
+            "what was written meanwhile has gone back"
+        } else {
+            "the lines above say what did not go back"
+        };
+        let safe = self.cx.switch.as_ref().map_or_else(String::new, |(_, safe)| format!(", this node is at {safe}"));
+        error.way_out(format_args!("{back}{safe}; mend the cause, then: dpkg --configure -a"))
     }
 
     /// A removal goes on without the lock; what needs it is then left to `postrm` and said.
@@ -126,6 +133,8 @@ impl<'a> Runner<'a> {
             reconfigure: self.cx.is_installed(),
             removal_pending: removal.as_ref().is_some_and(|r| !r.gone_back),
             removal_begun: removal.is_some(),
+            phase_pending: removal.as_ref().is_some_and(|r| r.phase_pending),
+            unfinished: self.cx.store.journal().read().ok().flatten().is_some_and(|j| !j.unfinished().is_empty()),
         }
     }
 
@@ -160,7 +169,12 @@ impl<'a> Runner<'a> {
 
     /// Restoring without the lock could tear a set that somebody else is writing.
     fn need_lock(&self) -> Result<()> {
-        if self.lock.is_some() { Ok(()) } else { Err(Error::new("another process is writing network configuration")) }
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let lock = self.cx.store.state.join("lock");
+        Err(Error::new("another process is writing network configuration")
+            .way_out(format_args!("`fuser -v {}` shows it", lock.display())))
     }
 
     fn finish(&self) -> Result<()> {
@@ -200,6 +214,8 @@ impl<'a> Runner<'a> {
             }
         };
         store.journal().ensure()?;
+        // Whatever an earlier removal left to do is not this package's any more: it is back.
+        Removal::close(store)?;
         Transaction {
             format: 1,
             id: history::new_id(store),
@@ -213,7 +229,7 @@ impl<'a> Runner<'a> {
     }
 
     /// What the open transaction and operations that were killed wrote goes back; never twice.
-    fn take_back(&self) -> Result<()> {
+    fn take_back(&mut self) -> Result<()> {
         self.need_lock()?;
         let store = &self.cx.store;
         let transaction = Transaction::read(store)?;
@@ -224,9 +240,9 @@ impl<'a> Runner<'a> {
         }
         let trigger = Trigger::Failure {
             operations: operations.into_iter().collect(),
-            snapshot: transaction.as_ref().map(|t| t.snapshot.clone()),
+            snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
-        self.restore_after_failure(&trigger)?;
+        self.all_back &= self.restore_after_failure(&trigger)?;
         for id in journal.unfinished() {
             store.journal().append(&history::journal::Event::End {
                 id,
@@ -236,8 +252,10 @@ impl<'a> Runner<'a> {
             })?;
         }
         match transaction {
-            Some(transaction) => Transaction { stage: Stage::Restored, ..transaction }.write(store),
-            None => Ok(()),
+            Some(transaction) if transaction.is_open() => {
+                Transaction { stage: Stage::Restored, ..transaction }.write(store)
+            }
+            _ => Ok(()),
         }
     }
 

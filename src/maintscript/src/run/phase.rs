@@ -98,17 +98,24 @@ impl Runner<'_> {
     pub(super) fn safe_phase(&self) -> Result<()> {
         let Some((switch, safe)) = &self.cx.switch else { return Ok(()) };
         let (ceiling, node) = self.standing(switch);
-        if let Some(mut removal) = Removal::read(&self.cx.store) {
+        let mut removal = Removal::read(&self.cx.store);
+        if let Some(removal) = removal.as_mut().filter(|r| r.ceiling.is_none() && r.node_phase.is_none()) {
             removal.ceiling = ceiling.map(|p| p.to_string());
             removal.node_phase = node.map(|p| p.to_string());
             removal.write(&self.cx.store)?;
-        } else if let (Some(ceiling), Some(node)) = (ceiling, node)
+        } else if removal.is_none()
+            && let (Some(ceiling), Some(node)) = (ceiling, node)
             && ceiling > *safe
         {
             Resume::remember(&self.cx.store, ceiling, node)?;
         }
         switch.set_ceiling(*safe)?;
-        match switch.set_in_cluster(*safe) {
+        let written = switch.set_in_cluster(*safe);
+        if let Some(removal) = removal.as_mut().filter(|r| r.phase_pending != written.is_err()) {
+            removal.phase_pending = written.is_err();
+            removal.write(&self.cx.store)?;
+        }
+        match written {
             Ok(_) => Ok(()),
             Err(error) => {
                 self.say(format_args!(

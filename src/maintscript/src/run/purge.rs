@@ -13,6 +13,9 @@ use super::Runner;
 impl Runner<'_> {
     pub(super) fn purge(&mut self) -> Result<()> {
         let store = self.cx.store.clone();
+        if store.path("").is_dir() {
+            self.need_lock()?;
+        }
         self.remove_phase_file()?;
         rescue(&store, self.cx.policy.phase.as_ref().map(|p| p.file.as_path()), &mut |line| self.say(line))?;
         if let Some(log) = &self.cx.policy.log {
@@ -70,6 +73,9 @@ impl Runner<'_> {
     /// Everything but what operators put aside themselves.
     fn remove_state(&mut self, store: &Store) -> Result<()> {
         let state = store.path("");
+        if !state.is_dir() {
+            return files::remove_tree(&state);
+        }
         let Ok(entries) = fs::read_dir(&state) else { return Ok(()) };
         let manual = store.manual_backups();
         for entry in entries.flatten().filter(|e| e.path() != manual) {

@@ -55,7 +55,8 @@ impl Runner<'_> {
             return Ok(());
         }
         let said = out.stderr.lines().next().unwrap_or("it gave no reason").to_owned();
-        Err(Error::new(format!("{} failed: {said}", command.line())))
+        let unit = units.first().map_or_else(String::new, |u| format!("; `journalctl -u {u}` may say why"));
+        Err(Error::new(format!("{} failed: {said}{unit}", command.line())))
     }
 
     pub(super) fn reload_and_restart(&self) -> Result<()> {

@@ -33,10 +33,13 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Self> {
-        let gnu = match &block[257..265] {
-            b"ustar\x0000" => false,
-            b"ustar  \0" => true,
-            _ => return Err(refused("a header is neither ustar nor GNU tar")),
+        let (gnu, old) = match &block[257..265] {
+            b"ustar\x0000" => (false, false),
+            b"ustar  \0" => (true, false),
+            // As cargo-deb writes them. The fields that this form lacks must be empty, or another
+            // reader might take them for what they are not.
+            [0, 0, 0, 0, 0, 0, 0, 0] if block[257..].iter().all(|b| *b == 0) => (false, true),
+            _ => return Err(refused("a header is neither ustar nor GNU nor plain old tar")),
         };
         let sum: u64 =
             block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum();
@@ -44,7 +47,7 @@ impl Header {
             return Err(refused("the checksum of a header is wrong"));
         }
         let mut name = text(&block[..100]).to_vec();
-        if !gnu {
+        if !gnu && !old {
             let prefix = text(&block[345..500]);
             if !prefix.is_empty() {
                 name = [prefix, b"/", &name].concat();

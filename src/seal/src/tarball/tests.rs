@@ -118,6 +118,8 @@ fn what_is_refused() {
     refused_for(new().member("./l", b'2', b"content", "x"), "no file but has content");
     refused_for(new().raw("./x", b'0', b"", |b| b[148] = b'7'), "checksum");
     refused_for(new().raw("./x", b'0', b"", |b| b[257] = b'U'), "neither ustar nor GNU");
+    refused_for(new().raw("./x", b'0', b"", |b| b[257..265].fill(0)), "neither ustar nor GNU");
+    refused_for(new().raw("./x/", b'0', b"", |b| b[257..].fill(0)), "ends in '/'");
     refused_for(new().raw("./x", b'0', b"", |b| b[108..112].copy_from_slice(b"1750")), "id 1000");
     refused_for(new().raw("./x", b'0', b"", |b| b[265..269].copy_from_slice(b"evil")), "'evil'");
     refused_for(new().raw("./x", b'0', b"", |b| b[124] = 0x80), "the size of ./x is no number");
