@@ -147,7 +147,13 @@ impl<'a> Runner<'a> {
             Step::CheckFiles => self.check_files(),
             Step::Defaults => self.defaults(),
             Step::Unfence => self.unfence(),
-            Step::Units => self.reload_and_restart(),
+            Step::Units => {
+                // A daemon that writes as it starts must not wait for us, who wait for it.
+                self.lock = None;
+                let done = self.reload_and_restart();
+                self.lock = Some(self.cx.store.lock(PATIENCE)?);
+                done
+            }
             Step::Remember => self.remember(),
             Step::Close => Transaction::close(&self.cx.store),
             Step::Prune => self.prune(),
