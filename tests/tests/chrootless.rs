@@ -1,5 +1,7 @@
 //! The core cases without root: real dpkg on a directory, scripts that find it in `DPKG_ROOT`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

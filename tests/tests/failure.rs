@@ -1,5 +1,7 @@
 //! A configure that fails: what it changed goes back once, this node is safe, one command heals.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod common;
 
 use common::{ADMIN, TRIAL, V1, V2, bare, bytes, dpkg};

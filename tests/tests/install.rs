@@ -1,5 +1,7 @@
 //! `dpkg -i` on real Debian roots: captured before unpacking, verified, installed disabled.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use rig::ours::{self, NAME, STATE, UNITS, like_a_pve_node, manifest, sealing, snapshots};
 use rig::{DebBuilder, Machine, Node, Suite, need_root};
 

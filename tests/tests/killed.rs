@@ -1,5 +1,7 @@
 //! Killed anywhere, or out of room: the next call of dpkg finishes it, and nothing is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod common;
 
 use common::{TRIAL, V1, V2};

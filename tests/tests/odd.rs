@@ -1,5 +1,7 @@
 //! Odd files, odd clocks, odd disks: what real machines hold is captured and comes back as it was.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod common;
 
 use std::ffi::OsStr;

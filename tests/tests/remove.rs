@@ -1,5 +1,7 @@
 //! Removal and purge: what is on trial goes back, what others wrote stays, nothing is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use rig::ours::{INTERFACES, NAME, STATE, like_a_pve_node, put_rust_write, sealing, snapshots};
 use rig::{Machine, Node, Output, Suite, need_root};
 
