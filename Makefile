@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test build check test deb lint ci clean
+.PHONY: help deps-build deps-test deps-demo build check test demo bench deb lint ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -11,6 +11,9 @@ deps-build: ## installs missing Debian packages that building needs
 
 deps-test: ## installs missing Debian packages that testing needs
 	@scripts/deps.sh build test
+
+deps-demo: ## installs missing Debian packages that the demo needs
+	@scripts/deps.sh build demo
 
 build: deps-build ## programs, maintainer script, man pages, in release mode
 	scripts/build.sh
@@ -23,8 +26,14 @@ check: deps-build ## formatting, clippy, unit tests: quick, before each commit
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --workspace --exclude system-tests --quiet
 
+demo: deps-demo deb ## the package's life on a throw-away Debian machine, step by step
+	scripts/demo.sh
+
 test: deps-test deb ## every test, on real Debian roots too; those need root or sudo
 	scripts/test.sh
+
+bench: deps-test deb ## our package and snapshots against their peers, side by side
+	scripts/bench.sh
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh

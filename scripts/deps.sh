@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -12,16 +12,18 @@ packages() {
 		build libgpgme-dev    debseal signs through gpg's agent
 		build dpkg-dev        finds out which libraries a package depends on
 		build xz-utils        compresses packages
-		test  mmdebstrap      makes the Debian roots that tests run in
-		test  mount           mounts what the tests' machines consist of
-		test  gnupg           throw-away keys to sign with
+		test,demo mmdebstrap      makes the Debian roots that tests run in
+		test,demo mount           mounts what the tests' machines consist of
+		test,demo gnupg           throw-away keys to sign with
 		test  gpgv            a second opinion on signatures
 		test  debsig-verify   Debian's own verifier of signed packages
 		test  debsigs         Debian's own signer of packages
 		test  lintian         checks packages against Debian Policy
 		test  piuparts        finds what packages leave behind
-		test  procps          kill, to end services as systemd does
+		test,demo procps          kill, to end services as systemd does
 		test  rsync           makes the backups by hand that must be restorable
+		test  etckeeper       a peer in the bench
+		test  git             what etckeeper commits with
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
 	LIST
@@ -34,9 +36,8 @@ installed() {
 missing=
 for group in "$@"; do
 	while read -r of package reason; do
-		if [ "$of" != "$group" ] || installed "$package"; then
-			continue
-		fi
+		case ",$of," in *",$group,"*) ;; *) continue ;; esac
+		! installed "$package" || continue
 		echo "installing $package: $reason" >&2
 		missing="$missing $package"
 	done <<-LIST

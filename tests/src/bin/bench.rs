@@ -1,0 +1,206 @@
+//! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
+//! and writes `dist/bench.json`. It measures and never judges.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use rig::ours::{like_a_pve_node, sealing};
+use rig::{Deb, Keyring, Machine, Node, Suite, dist, need_root};
+
+const ROUNDS: usize = 15;
+const BOOTED_ROUNDS: usize = 5;
+
+/// Milliseconds by what was done and by whom.
+type Times = BTreeMap<(String, &'static str), Vec<f64>>;
+
+fn main() {
+    if !need_root() {
+        eprintln!("the bench installs packages in throw-away roots and needs root");
+        std::process::exit(1);
+    }
+    let key = Keyring::new("Bench <bench@example.invalid>");
+    let variants = variants(&key);
+    let mut times = Times::new();
+    packages(&variants, ROUNDS, false, &mut times);
+    packages(&variants, BOOTED_ROUNDS, true, &mut times);
+    snapshots(&mut times);
+    report(&times);
+}
+
+struct Variant {
+    name: &'static str,
+    first: Deb,
+    second: Deb,
+}
+
+fn variants(key: &Keyring) -> Vec<Variant> {
+    let (one, two) = (dist::payload(), dist::payload().as_version("0.2.0-1"));
+    vec![
+        Variant { name: "no scripts", first: one.altered(|_| Ok(())), second: two.altered(|_| Ok(())) },
+        Variant {
+            name: "ours",
+            first: sealing().signed(key).build(),
+            second: sealing().version("0.2.0-1").signed(key).build(),
+        },
+        Variant { name: "bash", first: bash(&one, key), second: bash(&two, key) },
+    ]
+}
+
+/// The same payload with scripts in bash that do the same by rsync, gpgv and deb-systemd-helper.
+fn bash(payload: &Deb, key: &Keyring) -> Deb {
+    payload.altered(|tree| {
+        let share = tree.join("usr/share/pve-network-rs");
+        let mut manifest = String::new();
+        for path in files_below(&tree.join("usr"))? {
+            let name = path.strip_prefix(tree).unwrap_or(&path);
+            let _ = writeln!(manifest, "{}  {}", host::files::sha256(&std::fs::read(&path)?), name.display());
+        }
+        std::fs::write(share.join("manifest.sig"), key.sign(manifest.as_bytes()))?;
+        std::fs::write(share.join("manifest"), manifest)?;
+        std::fs::write(share.join("key.gpg"), key.certificate())?;
+        let source = dist::workspace().join("tests/bash-package");
+        let common = std::fs::read_to_string(source.join("common.sh"))?;
+        for script in ["preinst", "postinst", "prerm", "postrm"] {
+            let own = std::fs::read_to_string(source.join(script))?;
+            let path = tree.join("DEBIAN").join(script);
+            std::fs::write(&path, format!("#!/bin/bash\nset -e\n{common}\n{own}"))?;
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        Ok(())
+    })
+}
+
+fn files_below(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_type()? {
+            kind if kind.is_dir() => out.extend(files_below(&entry.path())?),
+            kind if kind.is_file() => out.push(entry.path()),
+            _ => {}
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn packages(variants: &[Variant], rounds: usize, booted: bool, times: &mut Times) {
+    let prefix = if booted { "booted: " } else { "" };
+    for round in 0..=rounds {
+        for variant in variants {
+            let mut node = Node::with_packages(Suite::Bookworm, &["rsync", "gpgv", "init-system-helpers"]);
+            if booted {
+                node = node.boot();
+            }
+            like_a_pve_node(&node);
+            node.put_file(variant.first.path(), "/root/1.deb");
+            node.put_file(variant.second.path(), "/root/2.deb");
+            let before = last_pid(&node);
+            for (what, command) in [
+                ("install", ["dpkg", "-i", "/root/1.deb"]),
+                ("upgrade", ["dpkg", "-i", "/root/2.deb"]),
+                ("remove", ["dpkg", "-r", "pve-network-rs"]),
+                ("purge", ["dpkg", "-P", "pve-network-rs"]),
+            ] {
+                let began = Instant::now();
+                node.run(command).ok();
+                let took = began.elapsed().as_secs_f64() * 1e3;
+                if round > 0 {
+                    times.entry((format!("{prefix}{what}"), variant.name)).or_default().push(took);
+                }
+                if round == 1 && !booted && what == "install" {
+                    times
+                        .entry(("processes of an install".into(), variant.name))
+                        .or_default()
+                        .push(last_pid(&node) - before);
+                }
+            }
+        }
+    }
+}
+
+/// The newest process id of the node's own namespace: its growth counts processes and threads.
+fn last_pid(node: &Node) -> f64 {
+    let text = node.run(["cat", "/proc/loadavg"]).ok().stdout;
+    text.split_whitespace().last().and_then(|n| n.parse().ok()).unwrap_or(0.0)
+}
+
+fn snapshots(times: &mut Times) {
+    for count in [10, 1000] {
+        // On the disk that holds the build, since fsync costs nothing on tmpfs.
+        let dir = tempfile::tempdir_in(dist::target_dir()).expect("the target folder is writable");
+        let root = dir.path();
+        let source = root.join("etc/files");
+        std::fs::create_dir_all(&source).expect("the target folder is writable");
+        for number in 0..count {
+            let bytes: Vec<u8> = (0..2048u32).map(|i| (i.wrapping_mul(31).wrapping_add(number) % 251) as u8).collect();
+            std::fs::write(source.join(format!("f{number}")), bytes).expect("the target folder is writable");
+        }
+        let snap = std::env::current_exe().expect("this program has a path").with_file_name("snap");
+        let (snap, r, s) = (snap.display(), root.display(), source.display());
+        let etckeeper = format!("cd {s} && echo x$$ > f0 && etckeeper commit -d {s} x >/dev/null 2>&1");
+        let prepared = Command::new("sh").arg("-ec").arg(format!(
+            "export HOME={r} GIT_CONFIG_GLOBAL={r}/gitconfig; git config --global user.email b@example.invalid; git config --global user.name b; cp -a {s} {r}/kept; etckeeper init -d {r}/kept >/dev/null 2>&1; etckeeper commit -d {r}/kept x >/dev/null 2>&1"
+        )).status();
+        let etckeeper_works = prepared.is_ok_and(|s| s.success());
+        let etckeeper = etckeeper.replace(&format!("{s}"), &format!("{r}/kept"));
+        for round in 0..=ROUNDS {
+            let peers: [(&str, String); 5] = [
+                ("ours", format!("exec {snap} {r}")),
+                ("cp -a, sync -f", format!("cp -a {s} {r}/c{round} && sync -f {r}/c{round}")),
+                ("rsync -a, sync -f", format!("rsync -a {s}/ {r}/r{round}/ && sync -f {r}/r{round}")),
+                ("tar, sync", format!("tar -cf {r}/t{round} -C {s} . && sync {r}/t{round}")),
+                ("etckeeper", format!("export HOME={r} GIT_CONFIG_GLOBAL={r}/gitconfig; {etckeeper}")),
+            ];
+            for (name, script) in peers {
+                if name == "etckeeper" && !etckeeper_works {
+                    continue;
+                }
+                let began = Instant::now();
+                let status = Command::new("sh").arg("-ec").arg(&script).status();
+                assert!(status.is_ok_and(|s| s.success()), "{script}");
+                if round > 0 {
+                    times
+                        .entry((format!("snapshot of {count} files"), name))
+                        .or_default()
+                        .push(began.elapsed().as_secs_f64() * 1e3);
+                }
+            }
+        }
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn report(times: &Times) {
+    let mut rows = Vec::new();
+    println!("{:<28} {:>10}  {:<18} {:>10} {:>8}", "median", "ours", "peer", "peer's", "ratio");
+    let names: Vec<&String> = times.keys().filter(|(_, who)| *who == "ours").map(|(what, _)| what).collect();
+    for what in names {
+        let of = |who: &str| times.iter().find(|((w, p), _)| w == what && *p == who).map(|(_, v)| median(v));
+        let Some(ours) = of("ours") else { continue };
+        let mut row = |what: &str, ours: f64, peer: &str, theirs: f64| {
+            println!("{what:<28} {ours:>10.1}  {peer:<18} {theirs:>10.1} {:>8.2}", ours / theirs);
+            rows.push(serde_json::json!({"name": what, "ours_ms": ours, "peer": peer, "peer_ms": theirs, "ratio": ours / theirs}));
+        };
+        for ((_, peer), values) in times.iter().filter(|((w, p), _)| w == what && *p != "ours") {
+            row(what, ours, peer, median(values));
+        }
+        if let (Some(bare), Some(bash)) = (of("no scripts"), of("bash")) {
+            row(&format!("{what}: what scripts add"), ours - bare, "bash", bash - bare);
+        }
+    }
+    let hook = std::fs::metadata(dist::hook()).map_or(0, |m| m.len());
+    println!("hook: {hook} bytes");
+    let path = dist::workspace().join("dist/bench.json");
+    let text = serde_json::to_string_pretty(&rows).expect("numbers are JSON");
+    std::fs::write(&path, text + "\n").expect("dist is writable");
+    println!("written to dist/bench.json");
+}
