@@ -169,7 +169,10 @@ pub fn put_rust_write(machine: &impl Machine, program: &str) {
     machine.write("/usr/local/bin/rust-write.new", std::fs::read(program).expect("cargo built it"));
     // Copied there by a process of the machine: what a test itself holds open for writing while
     // another test forks can't be run for a moment (ETXTBSY).
-    machine.sh("cd /usr/local/bin; cp rust-write.new rust-write; chmod 755 rust-write; rm rust-write.new").ok();
+    let [from, to] = ["/usr/local/bin/rust-write.new", "/usr/local/bin/rust-write"].map(|p| machine.argument(p));
+    machine.run(["cp".into(), from, to]).ok();
+    machine.chmod("/usr/local/bin/rust-write", 0o755);
+    machine.remove("/usr/local/bin/rust-write.new");
 }
 
 /// Names of the snapshots, oldest first by name.

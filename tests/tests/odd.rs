@@ -46,8 +46,8 @@ fn what_became_something_else_becomes_what_it_was() {
     }
     let node = bare(Suite::Bookworm);
     node.sh(&format!(
-        "cd {FOLDER}; for f in to-dir to-link to-fifo sub-in-the-way; do echo $f >$f; done; : >empty; ln -s admin link; ln -s nowhere dangling;
-         mkdir -m 750 sub; echo deep >sub/file; mkfifo pipe; ln /etc/network/interfaces.d/admin hard"
+        "cd {FOLDER}; for f in to-dir to-link to-fifo sub-in-the-way; do echo \"# $f\" >$f; done; : >empty; ln -s admin link; ln -s nowhere dangling;
+         mkdir sub; echo deep >sub/file; mkfifo pipe; ln /etc/network/interfaces.d/admin hard"
     ))
     .ok();
     dpkg(&node, &["-i"], &V1).ok(); // a pipe does not hold the capture up
@@ -58,7 +58,7 @@ fn what_became_something_else_becomes_what_it_was() {
     ))
     .ok();
     let out = remove(&node, "last").says(&format!("keep {FOLDER}/to-fifo: it is no plain file"));
-    out.never_says("could not");
+    out.never_says("pve-network-rs: could not");
     let changes = before.changes(&node.tree_below(FOLDER));
     assert!(changes.len() == 1 && changes[0].contains("to-fifo"), "{changes:#?}");
     node.sh("grep -rx mine /var/backups/pve-network-rs").ok();
@@ -74,7 +74,7 @@ fn in_a_removal_that_goes_by_acceptance_odd_things_are_kept_and_named() {
         .ok();
     node.sh(&format!("cd {FOLDER}; rm a admin; mkdir a; echo mine >a/x; ln -s /etc/passwd admin")).ok();
     let out = remove(&node, "accepted").says(&format!("keep {FOLDER}/admin: ")).says(&format!("keep {FOLDER}/a"));
-    out.never_says("could not");
+    out.never_says("pve-network-rs: could not");
     assert!(!node.exists(&format!("{FOLDER}/b")), "on trial, and it was not there before");
     assert_eq!(node.text(&format!("{FOLDER}/a/x")), "mine\n");
     assert!(node.text("/etc/passwd").contains("root"), "a link is never written through");

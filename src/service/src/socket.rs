@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,8 @@ pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Bound)> {
     let bound = UnixListener::bind(path);
     rustix::process::umask(before);
     let listener = bound.doing(place)?;
+    // A umask of another thread, as in tests, can only have made it narrower than meant.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).doing(place)?;
     listener.set_nonblocking(true).doing(place)?;
     let meta = fs::symlink_metadata(path).doing(place)?;
     let owned = Bound { path: path.to_owned(), inode: (meta.dev(), meta.ino()) };

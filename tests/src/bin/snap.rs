@@ -1,31 +1,41 @@
-//! `snap ROOT`: one durable, hashed snapshot of everything in ROOT/etc/files, as the maintainer
-//! script takes it. For `make bench`.
+//! `snap ROOT FOLDER STATE`: one snapshot of the folder into the state folder, both as seen inside
+//! ROOT, by the very library calls of the maintainer scripts. A program of its own, so that the
+//! bench measures it as it measures others: from process start to the end.
+
+use std::time::Duration;
 
 use history::{Item, Scope, Store, Use, Why, snapshot};
-use host::{Clock, Error, Result, Root};
+use host::{Clock, Error, Kind, Result, Root};
 
 fn main() -> std::process::ExitCode {
     match run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("snap: {error}");
-            std::process::ExitCode::FAILURE
+            std::process::ExitCode::from(error.kind().exit_code())
         }
     }
 }
 
 fn run() -> Result<()> {
-    let root = std::env::args_os().nth(1).ok_or_else(|| Error::of(host::Kind::Usage, "snap ROOT"))?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [root, folder, state] = arguments.as_slice() else {
+        return Err(Error::of(Kind::Usage, "usage: snap ROOT FOLDER STATE"));
+    };
     let store = Store {
         root: Root::at(root),
         package: "snap".into(),
-        state: "/var/lib/snap".into(),
-        items: vec![Item::new("/etc/files", Scope::Node, Use::Restore)],
+        state: state.into(),
+        items: vec![Item::new(folder, Scope::Node, Use::Restore)],
         node: "bench".into(),
-        keep: 1000,
-        keep_accepted: 1000,
+        keep: 20,
+        keep_accepted: 5,
         clock: Clock::System,
     };
-    let state = snapshot::present(&store, false)?;
-    snapshot::capture(&store, &state, &Why { reason: "bench".into(), ..Why::default() }).map(drop)
+    store.prepare()?;
+    let _lock = store.lock(Duration::from_secs(1))?;
+    let present = snapshot::present(&store, false)?;
+    let why = Why { reason: "bench".into(), ..Why::default() };
+    println!("{}", snapshot::capture(&store, &present, &why)?.id);
+    Ok(())
 }

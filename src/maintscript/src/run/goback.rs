@@ -5,6 +5,7 @@ use history::{Policy as Restore, Trigger, Why, snapshot};
 use host::{Result, files};
 
 use super::Runner;
+use crate::call::Script;
 use crate::removal::Removal;
 
 impl Runner<'_> {
@@ -76,9 +77,12 @@ impl Runner<'_> {
 
     /// What is on trial goes back; everything else is kept and named.
     pub(super) fn go_back(&self) -> Result<()> {
-        self.need_lock()?;
         let store = &self.cx.store;
-        let Some(mut removal) = Removal::read(store) else { return Ok(()) };
+        if self.cx.invocation.script == Script::Postrm && Removal::read(store).is_none() {
+            self.begin_removal()?;
+        }
+        // Where not even that could be written, what stays is still named.
+        let mut removal = Removal::read(store).unwrap_or_else(|| Removal::begin(self.restore_choice()));
         let present = snapshot::present(store, true)?;
         let decision =
             restore::decide(store, &Trigger::Removal, removal.restore, present, removal.snapshot.as_deref())?;
@@ -86,6 +90,7 @@ impl Runner<'_> {
         for line in plan.lines() {
             self.say(line);
         }
+        self.need_lock()?;
         let attic = keep_copies(store, &plan)?;
         if let (Some(attic), false) = (&attic, plan.actions.is_empty()) {
             self.say(format_args!("what was replaced is kept in {}", attic.join("replaced").display()));

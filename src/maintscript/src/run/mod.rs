@@ -131,7 +131,8 @@ impl<'a> Runner<'a> {
             transaction: transaction.map(|t| t.stage),
             successor: self.cx.tmp_ci().is_dir(),
             reconfigure: self.cx.is_installed(),
-            removal_pending: removal.as_ref().is_some_and(|r| !r.gone_back),
+            // Where prerm could not even record that it began, postrm makes up for it.
+            removal_pending: removal.as_ref().map_or_else(|| self.cx.store.path("").is_dir(), |r| !r.gone_back),
             removal_begun: removal.is_some(),
             phase_pending: removal.as_ref().is_some_and(|r| r.phase_pending),
             unfinished: self.cx.store.journal().read().ok().flatten().is_some_and(|j| !j.unfinished().is_empty()),

@@ -110,7 +110,8 @@ impl Runner<'_> {
             Resume::remember(&self.cx.store, ceiling, node)?;
         }
         switch.set_ceiling(*safe)?;
-        let written = switch.set_in_cluster(*safe);
+        // A node that follows the common phase to the safe one already needs no line of its own.
+        let written = if node == Some(*safe) { Ok(false) } else { switch.set_in_cluster(*safe) };
         if let Some(removal) = removal.as_mut().filter(|r| r.phase_pending != written.is_err()) {
             removal.phase_pending = written.is_err();
             removal.write(&self.cx.store)?;
