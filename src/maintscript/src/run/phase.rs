@@ -134,7 +134,8 @@ impl Runner<'_> {
         if let Some(phase) = removal.ceiling.as_deref().and_then(Phase::from_name) {
             switch.set_ceiling(phase)?;
         }
-        if let Some(phase) = removal.node_phase.as_deref().and_then(Phase::from_name) {
+        let before = removal.node_phase.as_deref().and_then(Phase::from_name);
+        if let Some(phase) = before.filter(|_| before != self.standing(switch).1) {
             switch.set_in_cluster(phase)?;
         }
         Ok(())
