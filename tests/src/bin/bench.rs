@@ -149,7 +149,7 @@ fn snapshots(times: &mut Times) {
         let etckeeper = etckeeper.replace(&format!("{s}"), &format!("{r}/kept"));
         for round in 0..=ROUNDS {
             let peers: [(&str, String); 5] = [
-                ("ours", format!("exec {snap} {r}")),
+                ("ours", format!("exec {snap} {r} /etc/files /var/lib/snap")),
                 ("cp -a, sync -f", format!("cp -a {s} {r}/c{round} && sync -f {r}/c{round}")),
                 ("rsync -a, sync -f", format!("rsync -a {s}/ {r}/r{round}/ && sync -f {r}/r{round}")),
                 ("tar, sync", format!("tar -cf {r}/t{round} -C {s} . && sync {r}/t{round}")),
