@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo build check test demo bench deb lint ci clean
+.PHONY: help deps-build deps-test deps-demo build check test demo bench deb lint piuparts fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -37,6 +37,12 @@ bench: deps-test deb ## our package and snapshots against their peers, side by s
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh
+
+piuparts: deps-test deb ## what the package leaves behind, on clean Debian roots
+	scripts/piuparts.sh
+
+fresh: deps-demo ## README's two commands in a clean Debian root: finds what nobody named
+	scripts/fresh.sh
 
 ci: ## all that CI does
 	.ci/run

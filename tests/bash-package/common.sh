@@ -3,6 +3,7 @@ state=/var/lib/pve-network-rs
 files="/etc/network/interfaces /etc/network/interfaces.new /etc/network/interfaces.d /etc/frr/frr.conf
 	/etc/frr/frr.conf.local /etc/frr/daemons /etc/pve/sdn /etc/pve/storage.cfg /etc/pve/lxc
 	/etc/pve/network/migration.toml"
+# shellcheck disable=SC2034 # not every script uses it
 units="pve-network-rs.service pve-network-migration.service"
 
 snapshot() {
@@ -12,6 +13,7 @@ snapshot() {
 	install -d -m 700 "$state/backups" "$to.new"
 	for file in $files; do [ ! -e "$file" ] || present+=("$file"); done
 	[ ${#present[@]} -eq 0 ] || rsync -aR "${present[@]}" "$to.new/"
+	# shellcheck disable=SC2094 # find passes over what is being written
 	(cd "$to.new" && find . -type f ! -name SHA256SUMS -print0 | xargs -0 -r sha256sum >SHA256SUMS)
 	sync -f "$to.new"
 	mv "$to.new" "$to"

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::phase::What;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::{Result, Root};
 
-use crate::Node;
+use crate::phase::Phase;
+use crate::rollback::Rollback;
+use crate::snapshot::Snapshot;
+use crate::{Node, phase, rollback, snapshot};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
 ///
@@ -35,71 +37,11 @@ enum Command {
     Snapshot(Snapshot),
 }
 
-#[derive(Debug, Subcommand)]
-enum Phase {
-    /// Print the effective phase of this node.
-    Get {
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Set the phase of this node: one step up at a time, any number of steps down.
-    Set {
-        /// The phase.
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(::phase::Phase::ALL.map(::phase::Phase::as_str)))]
-        phase: String,
-    },
-    /// Return to the phase that a failed configure took away.
-    Resume,
-    /// Exit with 0 if the phase allows WHAT, else say why not and exit with 3.
-    Allows {
-        /// What is asked for, such as `daemon`.
-        #[arg(value_parser = parse_what)]
-        what: What,
-    },
-}
-
 #[derive(Debug, Args)]
-pub(crate) struct Rollback {
-    /// The snapshot, or `manual-backups/NAME`; without it the last one.
-    #[arg(long, value_name = "SNAPSHOT")]
-    pub(crate) to: Option<String>,
-    /// Only this file, or what lies below this folder.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) path: Option<PathBuf>,
-    /// The cluster's files below /etc/pve as well.
-    #[arg(long)]
-    pub(crate) cluster: bool,
-    /// Show the plan and change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum Snapshot {
-    /// List snapshots and manual backups, oldest first.
-    List {
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Show what one holds.
-    Show {
-        /// Its name, or `manual-backups/NAME`.
-        id: String,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Check that snapshots are as they were written; all of them without a name.
-    Verify {
-        /// Their names.
-        ids: Vec<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Output {
+pub(crate) struct Output {
     /// The form of the output.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    output: Form,
+    pub(crate) output: Form,
 }
 
 /// How data is printed.
@@ -110,13 +52,6 @@ pub(crate) enum Form {
     Text,
     /// For programs; carries `schema_version`.
     Json,
-}
-
-fn parse_what(text: &str) -> std::result::Result<What, String> {
-    What::ALL.into_iter().find(|w| w.as_str() == text).ok_or_else(|| {
-        let all = What::ALL.map(What::as_str).join(", ");
-        format!("it must be one of {all}")
-    })
 }
 
 /// The command line as clap knows it: for man pages and completions.
@@ -140,14 +75,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     let root = cli.root.map_or_else(Root::system, Root::at);
     let node = Node::at(&root)?;
     match cli.command {
-        Command::Phase(Phase::Get { output }) => crate::phase::get(&node, output.output),
-        Command::Phase(Phase::Set { phase }) => crate::phase::set(&node, phase.parse()?),
-        Command::Phase(Phase::Resume) => crate::phase::resume(&node),
-        Command::Phase(Phase::Allows { what }) => crate::phase::allows(&node, what),
-        Command::Rollback(rollback) => crate::rollback::run(&node, &rollback),
-        Command::Snapshot(Snapshot::List { output }) => crate::snapshot::list(&node, output.output),
-        Command::Snapshot(Snapshot::Show { id, output }) => crate::snapshot::show(&node, &id, output.output),
-        Command::Snapshot(Snapshot::Verify { ids }) => crate::snapshot::verify(&node, &ids),
+        Command::Phase(command) => phase::run(&node, command),
+        Command::Rollback(arguments) => rollback::run(&node, &arguments),
+        Command::Snapshot(command) => snapshot::run(&node, command),
     }
 }
 

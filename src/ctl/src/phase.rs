@@ -1,14 +1,56 @@
-//! `migration-ctl phase`.
+//! `migration-ctl phase`: where this node stands, and the steps up and down.
 
-use ::phase::{Migration, Phase, What, config, step_allowed};
+use ::phase::{Migration, What, config, step_allowed};
+use clap::Subcommand;
 use host::{Cluster, Error, Kind, Result, cluster};
 use maintscript::removal::Resume;
 
 use crate::Node;
-use crate::cli::{Form, out};
+use crate::cli::{Form, Output, out};
+
+/// `migration-ctl phase …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Phase {
+    /// Print the effective phase of this node.
+    Get {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Set the phase of this node: one step up at a time, any number of steps down.
+    Set {
+        /// The phase.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(::phase::Phase::ALL.map(::phase::Phase::as_str)))]
+        phase: String,
+    },
+    /// Return to the phase that a failed configure took away.
+    Resume,
+    /// Exit with 0 if the phase allows WHAT, else say why not and exit with 3.
+    Allows {
+        /// What is asked for, such as `daemon`.
+        #[arg(value_parser = parse_what)]
+        what: What,
+    },
+}
+
+fn parse_what(text: &str) -> std::result::Result<What, String> {
+    What::ALL.into_iter().find(|w| w.as_str() == text).ok_or_else(|| {
+        let all = What::ALL.map(What::as_str).join(", ");
+        format!("it must be one of {all}")
+    })
+}
+
+/// Runs one of them.
+pub(crate) fn run(node: &Node, command: Phase) -> Result<()> {
+    match command {
+        Phase::Get { output } => get(node, output.output),
+        Phase::Set { phase } => set(node, phase.parse()?),
+        Phase::Resume => resume(node),
+        Phase::Allows { what } => allows(node, what),
+    }
+}
 
 /// Prints the effective phase; problems go to standard error.
-pub(crate) fn get(node: &Node, form: Form) -> Result<()> {
+fn get(node: &Node, form: Form) -> Result<()> {
     let effective = node.switch.effective();
     let reasons: Vec<String> = effective.reasons.iter().map(ToString::to_string).collect();
     if form == Form::Json {
@@ -29,7 +71,7 @@ pub(crate) fn get(node: &Node, form: Form) -> Result<()> {
 }
 
 /// Sets this node's phase.
-pub(crate) fn set(node: &Node, to: Phase) -> Result<()> {
+fn set(node: &Node, to: ::phase::Phase) -> Result<()> {
     let switch = &node.switch;
     let from = switch.effective().phase;
     step_allowed(from, to)?;
@@ -43,7 +85,7 @@ pub(crate) fn set(node: &Node, to: Phase) -> Result<()> {
 
 /// Down: the ceiling first, since it needs nobody. Up: the cluster first, so that a ceiling is never
 /// higher than what was agreed.
-fn change(node: &Node, from: Phase, to: Phase) -> Result<()> {
+fn change(node: &Node, from: ::phase::Phase, to: ::phase::Phase) -> Result<()> {
     let switch = &node.switch;
     let _lock = node.store.lock(std::time::Duration::from_secs(30))?;
     if to <= from {
@@ -60,7 +102,7 @@ fn change(node: &Node, from: Phase, to: Phase) -> Result<()> {
     switch.set_ceiling(to)
 }
 
-fn set_in_cluster(node: &Node, to: Phase) -> Result<()> {
+fn set_in_cluster(node: &Node, to: ::phase::Phase) -> Result<()> {
     let switch = &node.switch;
     if cluster::read(&switch.root, &switch.migration, config::MAX_SIZE)?.is_none() {
         let first = ::phase::DEFAULT_TOML.as_bytes();
@@ -85,14 +127,14 @@ fn others(node: &Node) -> Result<()> {
 }
 
 /// Returns to what a failed configure took away.
-pub(crate) fn resume(node: &Node) -> Result<()> {
+fn resume(node: &Node) -> Result<()> {
     let Some(resume) = Resume::read(&node.store)? else {
         return Err(Error::of(
             Kind::Refused,
             "no failed configure took a phase away; 'migration-ctl phase set PHASE' sets one",
         ));
     };
-    let phase = |name: &str| name.parse::<Phase>();
+    let phase = |name: &str| name.parse::<::phase::Phase>();
     let (ceiling, wanted) = (phase(&resume.ceiling)?, phase(&resume.node_phase)?);
     let _lock = node.store.lock(std::time::Duration::from_secs(30))?;
     set_in_cluster(node, wanted)?;
@@ -103,7 +145,7 @@ pub(crate) fn resume(node: &Node) -> Result<()> {
 }
 
 /// For `ExecCondition=`: whether the phase lets a unit run.
-pub(crate) fn allows(node: &Node, what: What) -> Result<()> {
+fn allows(node: &Node, what: What) -> Result<()> {
     let effective = node.switch.effective();
     if ::phase::allows(what, effective.phase) {
         return Ok(());

@@ -1,13 +1,32 @@
 //! `migration-ctl rollback`: going back by hand, by the same plan and with the same safety as a
 //! removal, and undone the same way.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use history::{Policy, Trigger, Why, restore, snapshot};
 use host::{Error, Kind, Result};
 
 use crate::Node;
-use crate::cli::{Rollback, out};
+use crate::cli::out;
+
+/// `migration-ctl rollback …`.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The snapshot, or `manual-backups/NAME`; without it the last one.
+    #[arg(long, value_name = "SNAPSHOT")]
+    to: Option<String>,
+    /// Only this file, or what lies below this folder.
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// The cluster's files below /etc/pve as well.
+    #[arg(long)]
+    cluster: bool,
+    /// Show the plan and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// Carries it out, or shows what it would do.
 pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {

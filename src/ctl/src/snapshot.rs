@@ -1,14 +1,46 @@
-//! `migration-ctl snapshot`.
+//! `migration-ctl snapshot`: what there is to go back to, and whether it can be trusted.
 
-use history::{Entry, Snapshot, What, manual, snapshot};
+use clap::Subcommand;
+use history::{Entry, What, manual, snapshot};
 use host::{Error, Result, Timestamp};
 use serde_json::json;
 
 use crate::Node;
-use crate::cli::{Form, out};
+use crate::cli::{Form, Output, out};
+
+/// `migration-ctl snapshot …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// List snapshots and manual backups, oldest first.
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show what one holds.
+    Show {
+        /// Its name, or `manual-backups/NAME`.
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Check that snapshots are as they were written; all of them without a name.
+    Verify {
+        /// Their names.
+        ids: Vec<String>,
+    },
+}
+
+/// Runs one of them.
+pub(crate) fn run(node: &Node, command: Snapshot) -> Result<()> {
+    match command {
+        Snapshot::List { output } => list(node, output.output),
+        Snapshot::Show { id, output } => show(node, &id, output.output),
+        Snapshot::Verify { ids } => verify(node, &ids),
+    }
+}
 
 /// Lists all, oldest first.
-pub(crate) fn list(node: &Node, form: Form) -> Result<()> {
+fn list(node: &Node, form: Form) -> Result<()> {
     let all = snapshot::list(&node.store)?;
     let manual = manual::list(&node.store)?;
     if form == Form::Json {
@@ -46,7 +78,7 @@ pub(crate) fn list(node: &Node, form: Form) -> Result<()> {
     Ok(())
 }
 
-fn describe(found: &Snapshot) -> serde_json::Value {
+fn describe(found: &history::Snapshot) -> serde_json::Value {
     match &found.manifest {
         Ok(m) => json!({
             "id": found.id, "sequence": m.sequence, "created": m.created, "reason": m.reason, "undo": m.undo, "first": m.first,
@@ -58,7 +90,7 @@ fn describe(found: &Snapshot) -> serde_json::Value {
 }
 
 /// Shows what one holds.
-pub(crate) fn show(node: &Node, id: &str, form: Form) -> Result<()> {
+fn show(node: &Node, id: &str, form: Form) -> Result<()> {
     let entries: Vec<Entry> = if id.starts_with("manual-backups/") {
         manual::read(&node.store, &node.store.snapshot_path(id))?.entries
     } else {
@@ -82,7 +114,7 @@ pub(crate) fn show(node: &Node, id: &str, form: Form) -> Result<()> {
 }
 
 /// Verifies those named, or all; one that can't be trusted makes it fail.
-pub(crate) fn verify(node: &Node, ids: &[String]) -> Result<()> {
+fn verify(node: &Node, ids: &[String]) -> Result<()> {
     let chosen = if ids.is_empty() {
         snapshot::list(&node.store)?
     } else {
@@ -106,7 +138,7 @@ pub(crate) fn verify(node: &Node, ids: &[String]) -> Result<()> {
     }
 }
 
-fn find(node: &Node, id: &str) -> Result<Snapshot> {
+fn find(node: &Node, id: &str) -> Result<history::Snapshot> {
     if id.starts_with("manual-backups/") {
         return Err(Error::new(format!("{id} was made by hand and has no manifest to be verified against")));
     }

@@ -27,7 +27,7 @@ fn main() {
     packages(&variants, ROUNDS, false, &mut times);
     packages(&variants, BOOTED_ROUNDS, true, &mut times);
     snapshots(&mut times);
-    report(&times);
+    report(&times, &resident(&variants));
 }
 
 struct Variant {
@@ -122,6 +122,28 @@ fn packages(variants: &[Variant], rounds: usize, booted: bool, times: &mut Times
     }
 }
 
+/// The most memory that each script of ours holds at once, in KiB, as getrusage(2) tells time(1).
+/// Run the way `dpkg-reconfigure` runs them; prerm besides with a successor to judge.
+fn resident(variants: &[Variant]) -> Vec<(String, u64)> {
+    let ours = variants.iter().find(|v| v.name == "ours").expect("ours is among the variants");
+    let node = Node::with_packages(Suite::Bookworm, &["time"]);
+    like_a_pve_node(&node);
+    node.install(&ours.first).ok();
+    node.put_file(ours.second.path(), "/root/2.deb");
+    node.sh("dpkg-deb --control /root/2.deb /var/lib/dpkg/tmp.ci").ok();
+    let calls = ["prerm upgrade 0.2.0-1", "preinst upgrade 0.1.0-1", "postinst configure 0.1.0-1", "prerm remove"];
+    let measure = |call: &str| {
+        let (script, arguments) = call.split_once(' ').expect("a call has a script and arguments");
+        let out = node.sh(&format!(
+            "export DPKG_MAINTSCRIPT_NAME={script} DPKG_MAINTSCRIPT_PACKAGE=pve-network-rs
+             time -q -f %M /var/lib/dpkg/info/pve-network-rs.{script} {arguments} 2>&1 | tail -n 1"
+        ));
+        let kib = out.ok().stdout.trim().parse().expect("time prints a number last");
+        (format!("{call}: resident"), kib)
+    };
+    calls.into_iter().map(measure).collect()
+}
+
 /// The newest process id of the node's own namespace: its growth counts processes and threads.
 fn last_pid(node: &Node) -> f64 {
     let text = node.run(["cat", "/proc/loadavg"]).ok().stdout;
@@ -179,7 +201,7 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn report(times: &Times) {
+fn report(times: &Times, resident: &[(String, u64)]) {
     let mut rows = Vec::new();
     println!("{:<28} {:>10}  {:<18} {:>10} {:>8}", "median", "ours", "peer", "peer's", "ratio");
     let names: Vec<&String> = times.keys().filter(|(_, who)| *who == "ours").map(|(what, _)| what).collect();
@@ -199,6 +221,11 @@ fn report(times: &Times) {
     }
     let hook = std::fs::metadata(dist::hook()).map_or(0, |m| m.len());
     println!("hook: {hook} bytes");
+    rows.push(serde_json::json!({"name": "hook size", "ours_bytes": hook}));
+    for (call, kib) in resident {
+        println!("{call}: {kib} KiB");
+        rows.push(serde_json::json!({"name": call, "ours_kib": kib}));
+    }
     let path = dist::workspace().join("dist/bench.json");
     let text = serde_json::to_string_pretty(&rows).expect("numbers are JSON");
     std::fs::write(&path, text + "\n").expect("dist is writable");
