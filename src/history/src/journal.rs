@@ -141,6 +141,7 @@ impl Journal {
         let doing = || format!("cannot write the journal {}", self.path.display());
         let mut line = serde_json::to_vec(event).map_err(|e| Error::new(format!("{}: {e}", doing())))?;
         line.push(b'\n');
+        let new = !self.path.exists();
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(&self.path).doing(doing)?;
         if file.seek(SeekFrom::End(-1)).is_ok() {
@@ -150,7 +151,9 @@ impl Journal {
                 line.insert(0, b'\n');
             }
         }
-        file.write_all(&line).and_then(|()| file.sync_all()).doing(doing)
+        file.write_all(&line).and_then(|()| file.sync_all()).doing(doing)?;
+        // A journal whose name a power cut forgets would make its first writes nobody's.
+        if new { files::sync_parent(&self.path) } else { Ok(()) }
     }
 
     /// Everything in it; `None` if there is no journal.
