@@ -4,7 +4,7 @@
 //! A line that can't be read is skipped and counted: what it recorded then counts as somebody
 //! else's work, which is kept. A line that a kill cut short ends at the next append.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -192,6 +192,15 @@ impl Contents {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Operations that were taken back.
+    pub fn taken_back(&self) -> BTreeSet<String> {
+        let ids = self.events.iter().filter_map(|e| match e {
+            Event::End { id, outcome: Outcome::RolledBack, .. } => Some(id.clone()),
+            _ => None,
+        });
+        ids.collect()
     }
 
     /// Rust operations that neither came to their end nor went back: their program was killed, or

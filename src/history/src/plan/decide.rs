@@ -100,6 +100,17 @@ impl<'a> View<'a> {
         self.facts.provenance.on_trial(path.as_path(), digest)
     }
 
+    /// Whether a backup holds what an operation wrote that was taken back since: it was made in the
+    /// midst of a failure, and is nobody's "last backup".
+    fn holds_failure(&self, candidate: &Candidate) -> bool {
+        let paths: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
+        paths.into_iter().any(|path| {
+            let then = candidate.manifest.state_of(path.as_path()).map(What::digest);
+            let operation = then.and_then(|digest| self.on_trial(path, &digest));
+            operation.is_some_and(|id| self.facts.taken_back.contains(id))
+        })
+    }
+
     /// The newest state in which none of this node's files was on trial.
     fn newest_accepted(&self) -> Option<&'a Candidate> {
         let written: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
@@ -334,9 +345,11 @@ fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&s
 
 /// `restore = "last"`: this node's files become the backup, whatever came after.
 fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
+    let view = View { facts };
     let newest_first = facts.snapshots.iter().rev();
     let mut passed = Vec::new();
-    for candidate in newest_first.filter(|c| id.map_or(!c.manifest.undo, |id| c.manifest.id == id)) {
+    let last = |c: &Candidate| !c.manifest.undo && !view.holds_failure(c);
+    for candidate in newest_first.filter(|c| id.map_or_else(|| last(c), |id| c.manifest.id == id)) {
         match &candidate.distrust {
             Some(why) => passed.push(why.clone()),
             None => {
@@ -352,7 +365,9 @@ fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
 }
 
 fn by_hand(facts: &Facts<'_>, to: Option<&str>, only: Option<&Path>, cluster: bool) -> Plan {
-    let wanted = |c: &&Candidate| to.map_or(!c.manifest.undo, |id| c.manifest.id == id);
+    let view = View { facts };
+    let last = |c: &Candidate| !c.manifest.undo && !view.holds_failure(c);
+    let wanted = |c: &&Candidate| to.map_or_else(|| last(c), |id| c.manifest.id == id);
     let mut plan = Plan::default();
     match facts.snapshots.iter().rev().find(wanted) {
         None => {

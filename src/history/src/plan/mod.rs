@@ -113,6 +113,8 @@ pub struct Facts<'a> {
     pub provenance: &'a Provenance,
     /// What the journal's operations changed, in their order: operation, path, before and after.
     pub writes: &'a [(String, BTreeMap<PathText, Written>)],
+    /// Operations that were taken back.
+    pub taken_back: &'a BTreeSet<String>,
 }
 
 /// Something to change.

@@ -49,7 +49,8 @@ pub fn decide(
         candidates.push(manual::candidate(store, id)?);
     }
     let journal = store.journal();
-    let writes = journal.read().ok().flatten().unwrap_or_default().writes();
+    let contents = journal.read().ok().flatten().unwrap_or_default();
+    let writes = contents.writes();
     let mut plan = plan(&Facts {
         trigger,
         policy,
@@ -58,6 +59,7 @@ pub fn decide(
         snapshots: &candidates,
         provenance: &Provenance::read(&journal),
         writes: &writes,
+        taken_back: &contents.taken_back(),
     });
     plan.notes.extend(untrusted);
     if !plan.actions.is_empty()

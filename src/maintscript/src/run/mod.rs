@@ -256,11 +256,14 @@ impl<'a> Runner<'a> {
             operations.extend(journal.of_transaction(&transaction.id));
         }
         let trigger = Trigger::Failure {
-            operations: operations.into_iter().collect(),
+            operations: operations.iter().cloned().collect(),
             snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
-        self.all_back &= self.restore_after_failure(&trigger, self.restore_choice())?;
-        for id in journal.unfinished() {
+        let back = self.restore_after_failure(&trigger, self.restore_choice())?;
+        self.all_back &= back;
+        // What is over is not tried again; that all of it went back is said of no other.
+        let over = if back { operations } else { journal.unfinished() };
+        for id in over {
             store.journal().append(&history::journal::Event::End {
                 id,
                 time: store.clock.now().seconds(),
