@@ -53,3 +53,34 @@ pub fn write(path: &Path, value: &impl Serialize, mode: u32) -> Result<()> {
 pub fn forget(path: &Path) -> Result<()> {
     if files::remove(path)? { files::sync_parent(path) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Stage, Transaction};
+
+    fn fixture(format: u64) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/state");
+        std::fs::read_to_string(root.join(format!("{format}/transaction.json"))).unwrap()
+    }
+
+    #[test]
+    fn a_later_versions_fields_are_ignored_and_its_format_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("transaction.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            super::read::<Transaction>(&path).map_err(|e| e.to_string())
+        };
+        assert_eq!(super::read::<Transaction>(&path).unwrap(), None);
+        let first = read(&fixture(1)).unwrap().unwrap();
+        assert_eq!((first.stage, first.snapshot.as_str()), (Stage::Open, "20261101-000000"));
+        let more = fixture(2).replace("\"format\": 2", "\"format\": 1");
+        assert!(more.contains("later"));
+        assert_eq!(read(&more).unwrap().unwrap(), first);
+        assert!(read(&fixture(2)).unwrap_err().contains("has format 2"), "not understood, though its fields would be");
+        for damaged in ["", "{", "[]", "null", "{\"format\": 1}", "{\"format\": \"1\"}"] {
+            assert!(read(damaged).unwrap_err().contains("is damaged"), "{damaged}");
+        }
+    }
+}
