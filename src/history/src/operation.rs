@@ -148,7 +148,10 @@ impl<'a> Operation<'a> {
         if let Some(why) = plan.refused {
             return Err(Error::new(why));
         }
-        restore::carry_out(self.store, &plan, &self.phase).map(drop)
+        match restore::carry_out(self.store, &plan, &self.phase)?.why_pending {
+            Some(why) => Err(Error::of(Kind::ClusterNotWritable, why)),
+            None => Ok(()),
+        }
     }
 }
 

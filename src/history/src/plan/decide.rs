@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces};
+use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces, says_something};
 use crate::{Entry, PathText, Provenance, Scope, Use, What};
 
 /// What going back would do.
@@ -96,9 +96,10 @@ impl<'a> View<'a> {
 
     /// A trustworthy snapshot in which `digest` stood at the path; the newest one.
     fn source(&self, path: &PathText, digest: &str) -> Option<(&'a Candidate, &'a What)> {
-        self.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find_map(|c| {
+        self.facts.snapshots.iter().rev().find_map(|c| {
             let what = c.manifest.state_of(path.as_path())?;
-            (what.digest() == digest).then_some((c, what))
+            // Asked last, since it reads the whole snapshot.
+            (what.digest() == digest && c.distrust().is_none()).then_some((c, what))
         })
     }
 }
@@ -183,12 +184,12 @@ fn broken_interfaces(view: &View<'_>, place: &Place<'_>) -> Option<(String, Stri
     if !is_interfaces(place.path.as_path()) {
         return None;
     }
-    view.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find_map(|c| {
+    let how = damage(Some(place.now), view.facts.interfaces)?;
+    view.facts.snapshots.iter().rev().find_map(|c| {
         let digest = c.manifest.state_of(place.path.as_path())?.digest();
-        if view.on_trial(place.path, &digest).is_some() {
-            return None;
-        }
-        damage(Some(place.now), view.facts.interfaces, c.interfaces.as_deref()).map(|how| (digest, how))
+        let good =
+            view.on_trial(place.path, &digest).is_none() && says_something(c.interfaces()) && c.distrust().is_none();
+        good.then(|| (digest, how.clone()))
     })
 }
 
@@ -218,7 +219,7 @@ fn name_foreign(view: &View<'_>, accepted: Option<&Candidate>, place: &Place<'_>
 fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&str>) -> Plan {
     let view = View { facts };
     let mut plan = Plan::default();
-    let own = facts.snapshots.iter().find(|c| Some(c.manifest.id.as_str()) == snapshot && c.distrust.is_none());
+    let own = facts.snapshots.iter().find(|c| Some(c.manifest.id.as_str()) == snapshot && c.distrust().is_none());
     for place in view.places() {
         let writes: Vec<_> = facts
             .writes
@@ -245,7 +246,7 @@ fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&s
                 None => continue,
             },
             None => own.filter(|_| is_interfaces(place.path.as_path())).and_then(|c| {
-                let how = damage(Some(place.now), facts.interfaces, c.interfaces.as_deref())?;
+                let how = damage(Some(place.now), facts.interfaces).filter(|_| says_something(c.interfaces()))?;
                 Some((c.manifest.state_of(place.path.as_path())?.digest(), how))
             }),
         };
@@ -272,8 +273,8 @@ fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
     let newest_first = facts.snapshots.iter().rev();
     let mut passed = Vec::new();
     for candidate in newest_first.filter(|c| id.map_or(!c.manifest.undo, |id| c.manifest.id == id)) {
-        match &candidate.distrust {
-            Some(why) => passed.push(why.clone()),
+        match candidate.distrust() {
+            Some(why) => passed.push(why.to_owned()),
             None => {
                 let mut plan = literal(facts, candidate, None, false);
                 plan.notes.extend(passed);
@@ -293,8 +294,10 @@ fn by_hand(facts: &Facts<'_>, to: Option<&str>, only: Option<&Path>, cluster: bo
         None => {
             plan.refuse(to.map_or_else(|| "there is no snapshot".into(), |id| format!("there is no snapshot {id}")))
         }
-        Some(Candidate { distrust: Some(why), .. }) => plan.refuse(why.clone()),
-        Some(candidate) => plan = literal(facts, candidate, only, cluster),
+        Some(candidate) => match candidate.distrust() {
+            Some(why) => plan.refuse(why.to_owned()),
+            None => plan = literal(facts, candidate, only, cluster),
+        },
     }
     plan
 }

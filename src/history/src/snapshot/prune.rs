@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use host::{Error, Result, files};
 
 use super::list::list;
-use crate::{Snapshot, Store};
+use crate::{Snapshot, Store, Transaction, restore};
 
 /// Removes snapshots beyond the store's limits and returns their names. Kept always: the one from
-/// before the first install, the last accepted ones, `needed`, and any that can't be read, since
-/// nobody can tell what it holds.
-pub fn prune(store: &Store, needed: &[String]) -> Result<Vec<String>> {
-    let all = list(store)?;
-    let doomed = victims(&all, store.keep, store.keep_accepted, needed);
+/// before the first install, the last backup that is no undo, the last accepted ones, those that
+/// `also` names or a step that is not finished needs, and any that can't be read, since nobody can
+/// tell what it holds.
+pub fn prune(store: &Store, also: &[String]) -> Result<Vec<String>> {
+    let doomed = prunable(store, also)?;
     for id in &doomed {
         // Renamed first, so that no half-removed snapshot is ever visible.
         let (path, away) = (store.backups().join(id), store.backups().join(format!(".old.{id}")));
@@ -23,15 +23,33 @@ pub fn prune(store: &Store, needed: &[String]) -> Result<Vec<String>> {
     Ok(doomed)
 }
 
+/// What [`prune`] would remove.
+pub fn prunable(store: &Store, also: &[String]) -> Result<Vec<String>> {
+    let needed: Vec<String> = needed(store)?.into_iter().chain(also.iter().cloned()).collect();
+    Ok(victims(&list(store)?, store.keep, store.keep_accepted, &needed))
+}
+
+/// Snapshots that the open transaction, or a restore that is not finished, goes back to. Where
+/// that can't be read, nothing may be removed.
+pub fn needed(store: &Store) -> Result<Vec<String>> {
+    let transaction = Transaction::read(store)?.map(|t| t.snapshot);
+    let waiting = restore::waiting(store)?.into_iter().flat_map(|w| w.snapshots);
+    Ok(transaction.into_iter().chain(waiting).collect())
+}
+
 fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String]) -> Vec<String> {
     let mut accepted = 0;
     let mut out = Vec::new();
+    let backup = all.iter().rev().find(|s| s.manifest.as_ref().is_ok_and(|m| !m.undo)).map(|s| &s.id);
     for (age, snapshot) in all.iter().rev().enumerate() {
         let Ok(manifest) = &snapshot.manifest else { continue };
         let is_accepted = manifest.acceptance.accepted;
         accepted += usize::from(is_accepted);
-        let kept =
-            age < keep || manifest.first || needed.contains(&snapshot.id) || (is_accepted && accepted <= keep_accepted);
+        let kept = age < keep
+            || manifest.first
+            || Some(&snapshot.id) == backup
+            || needed.contains(&snapshot.id)
+            || (is_accepted && accepted <= keep_accepted);
         if !kept {
             out.push(snapshot.id.clone());
         }

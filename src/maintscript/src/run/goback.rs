@@ -40,7 +40,14 @@ impl Runner<'_> {
         let attic = if decision.plan.kept.is_empty() { None } else { keep_copies(store, &decision.plan)? };
         self.offer(&decision.plan, attic.as_deref());
         let report = restore::carry_out(store, &decision.plan, &self.phase_now().unwrap_or_default())?;
-        Ok(report.foreign.is_empty() && decision.plan.kept.is_empty() && decision.plan.refused.is_none())
+        if let Some(why) = &report.why_pending {
+            let paths: Vec<String> = report.pending.iter().map(ToString::to_string).collect();
+            self.say(format_args!(
+                "{} did not go back yet: {why}; when the cluster can be written: migration-ctl rollback --resume",
+                paths.join(", ")
+            ));
+        }
+        Ok(report.pending.is_empty() && report.foreign.is_empty() && decision.plan.kept.is_empty() && decision.plan.refused.is_none())
     }
 
     /// For each path that was kept, the command that takes the backup's version.
