@@ -18,6 +18,10 @@ pub struct Decision {
     pub plan: Plan,
     /// What stands on disk.
     pub present: Captured,
+    /// The snapshots that it was made from, oldest first.
+    pub snapshots: Vec<Candidate>,
+    /// What is wrong with those whose manifest can't be used.
+    pub damaged: Vec<String>,
 }
 
 /// What going back is asked for.
@@ -77,22 +81,20 @@ pub fn answer(store: &Store, question: &Question<'_>, present: Captured) -> Resu
         provenance: &provenance,
         writes: &writes,
     });
-    plan.notes.extend(untrusted);
+    plan.notes.extend(untrusted.iter().cloned());
     if !plan.actions.is_empty()
         && let Err(why) = check(store, &plan, &present)
     {
         if question.force { plan.forced = Some(why) } else { plan.refuse(why) }
     }
-    Ok(Decision { plan, present })
+    Ok(Decision { plan, present, snapshots: candidates, damaged: untrusted })
 }
 
 /// Who wrote what, and what each operation changed, from one reading.
 fn journal(store: &Store, supposing: &[Event]) -> (Provenance, Vec<(String, BTreeMap<PathText, Written>)>) {
     let read = store.journal().read();
     let provenance = match &read {
-        Ok(Some(contents)) => {
-            Provenance::of(&contents.events.iter().chain(supposing).cloned().collect::<Vec<Event>>())
-        }
+        Ok(Some(contents)) => Provenance::of(&contents.events.iter().chain(supposing).cloned().collect::<Vec<Event>>()),
         Ok(None) => Provenance::Unknown { why: Provenance::MISSING.into() },
         Err(error) => Provenance::Unknown { why: error.to_string() },
     };
