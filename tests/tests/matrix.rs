@@ -179,7 +179,12 @@ fn a_failing_configure_and_a_transaction_left_open() {
                 ("postrm remove and purge", &["dpkg", "-P", NAME]),
             ] {
                 let node = chosen(how, choice);
-                dpkg(&node, &["--path-exclude=/usr/bin/pvenet", "--path-exclude=/usr/bin/migration-ctl", "--unpack"], &V2).ok();
+                dpkg(
+                    &node,
+                    &["--path-exclude=/usr/bin/pvenet", "--path-exclude=/usr/bin/migration-ctl", "--unpack"],
+                    &V2,
+                )
+                .ok();
                 work(&node);
                 let out = call(&node, words, how, choice);
                 assert_eq!(look(&node), after_failure(choice), "{name}, {choice} by {how:?}\n{}", out.stderr);
@@ -305,8 +310,14 @@ fn calls_that_change_nothing() {
                     &["dpkg", "--auto-deconfigure", "-i", "/root/rival.deb"]
                 }
                 "dpkg-reconfigure" => &["dpkg-reconfigure", NAME],
-                _ => &["env", "DPKG_MAINTSCRIPT_NAME=postinst", "DPKG_MAINTSCRIPT_PACKAGE=pve-network-rs",
-                    "/var/lib/dpkg/info/pve-network-rs.postinst", "triggered", "/x"],
+                _ => &[
+                    "env",
+                    "DPKG_MAINTSCRIPT_NAME=postinst",
+                    "DPKG_MAINTSCRIPT_PACKAGE=pve-network-rs",
+                    "/var/lib/dpkg/info/pve-network-rs.postinst",
+                    "triggered",
+                    "/x",
+                ],
             };
             node.call(words).env("RESTORE", choice).run().code(code);
             // Pending changes that a removal deleted stay deleted, also where it was aborted: Proxmox
