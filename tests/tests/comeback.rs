@@ -36,7 +36,9 @@ fn a_deleted_folder_comes_back_with_its_own_mode_owner_and_attributes() {
     for how in ["dpkg -r", "rollback"] {
         let node = with_folders();
         let look = || {
-            node.sh(&format!("cd {FOLDER}; stat -c '%n %a %u:%g' sub sub/deep sub/s sub/deep/d; getfattr -d sub")).ok().stdout
+            node.sh(&format!("cd {FOLDER}; stat -c '%n %a %u:%g' sub sub/deep sub/s sub/deep/d; getfattr -d sub"))
+                .ok()
+                .stdout
         };
         let (before, tree) = (look(), node.tree_below(FOLDER));
         assert!(before.contains("sub 2750 33:42") && before.contains("kept"), "{before}");
@@ -62,7 +64,8 @@ fn what_took_a_folders_place_stays_and_nothing_is_written_through_it() {
         assert_eq!(node.text(ADMIN), "# by the admin\n", "{replace}: the rest goes back");
         node.sh(&format!("test ! -d {FOLDER}/sub -o -L {FOLDER}/sub")).ok();
         assert!(node.ls("/home/bait").is_empty(), "nothing is written through a link");
-        let at = out.stderr.lines().find_map(|l| l.split_once(&format!("backup's {FOLDER}/sub/deep/d is in "))).unwrap().1;
+        let at =
+            out.stderr.lines().find_map(|l| l.split_once(&format!("backup's {FOLDER}/sub/deep/d is in "))).unwrap().1;
         assert_eq!(node.text(at), "# d\n", "{replace}");
     }
 }

@@ -59,8 +59,10 @@ fn node(format: u64, names: &[&str]) -> Node {
 /// A configure that fails for a reason of its own.
 fn failing_configure(node: &Node) -> Output {
     node.remove("/usr/bin/migration-ctl");
-    node.sh(&format!("sed -i '/^Package: {NAME}$/,/^$/s/^Status: .*/Status: install ok unpacked/' /var/lib/dpkg/status"))
-        .ok();
+    node.sh(&format!(
+        "sed -i '/^Package: {NAME}$/,/^$/s/^Status: .*/Status: install ok unpacked/' /var/lib/dpkg/status"
+    ))
+    .ok();
     node.run(["dpkg", "--configure", NAME]).code(1)
 }
 
@@ -76,8 +78,10 @@ fn format_1_is_understood_as_it_was_shipped() {
     assert_eq!(node.text(MAIN), INTERFACES, "the transaction and the journal");
 
     let node = self::node(1, &["operations.jsonl", "backups"]);
-    node.sh(&format!("sed -i '/^Package: {NAME}$/,/^$/s/^Status: .*/Status: deinstall ok config-files/' /var/lib/dpkg/status"))
-        .ok();
+    node.sh(&format!(
+        "sed -i '/^Package: {NAME}$/,/^$/s/^Status: .*/Status: deinstall ok config-files/' /var/lib/dpkg/status"
+    ))
+    .ok();
     put(&node, 1, "removal.json");
     node.run(["dpkg", "-P", NAME]).ok();
     assert_eq!(node.text(MAIN), INTERFACES, "a removal that had begun");

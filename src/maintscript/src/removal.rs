@@ -95,8 +95,7 @@ impl Resume {
 
     /// What was remembered.
     pub fn read(store: &Store) -> Result<Option<Self>> {
-        state::read(&store.path(Self::FILE))
-            .map_err(|e| e.way_out("'migration-ctl phase set' sets a phase without it"))
+        state::read(&store.path(Self::FILE)).map_err(|e| e.way_out("'migration-ctl phase set' sets a phase without it"))
     }
 
     /// Forgets it.

@@ -104,9 +104,8 @@ fn check(store: &Store, plan: &Plan, present: &Captured) -> Result<(), String> {
     match guest_bridges(store) {
         Ok(bridges) => allowed(&bridges),
         // Any bridge may be some guest's.
-        Err(why) => allowed(&BTreeSet::new()).and_then(|()| {
-            allowed(&model::bridges(&before)).map_err(|e| format!("{e}, for all that is known: {why}"))
-        }),
+        Err(why) => allowed(&BTreeSet::new())
+            .and_then(|()| allowed(&model::bridges(&before)).map_err(|e| format!("{e}, for all that is known: {why}"))),
     }
 }
 

@@ -81,7 +81,11 @@ fn every_call_of_policy_6_5_to_6_8() {
         ("prerm deconfigure in-favour other 2.0 removing third 1.0", NONE, ""),
         ("postrm remove", removing, "Finish Reload"),
         // unpacked and never configured, so prerm was not asked
-        ("postrm remove", Situation { removal_pending: true, ..open }, &format!("Finish TakeBack Close {removal} Reload")),
+        (
+            "postrm remove",
+            Situation { removal_pending: true, ..open },
+            &format!("Finish TakeBack Close {removal} Reload"),
+        ),
         ("postrm remove", Situation { removal_pending: true, ..failed }, &format!("Finish Close {removal} Reload")),
         ("postrm purge", Situation { removal_pending: true, ..NONE }, &format!("Finish {removal} Purge Reload")),
         ("postrm remove", pending, "Finish GoBack Reload"),
@@ -108,8 +112,16 @@ fn every_call_of_policy_6_5_to_6_8() {
 
 #[test]
 fn no_removal_can_fail_and_no_abort_either() {
-    for call in [Call::Remove, Call::Removed, Call::Purge, Call::Abort, Call::AbortReinstall, Call::AbortRemove, Call::Unknown, Call::Nothing]
-    {
+    for call in [
+        Call::Remove,
+        Call::Removed,
+        Call::Purge,
+        Call::Abort,
+        Call::AbortReinstall,
+        Call::AbortRemove,
+        Call::Unknown,
+        Call::Nothing,
+    ] {
         for bits in 0..=255u8 {
             let now = Situation {
                 transaction: [None, Some(Stage::Open), Some(Stage::Restored)][usize::from(bits % 3)],

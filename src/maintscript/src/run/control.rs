@@ -144,10 +144,7 @@ impl Runner<'_> {
         match parsed {
             Ok(seen) => Seen { signed: seen.signed || seen.format > FORMAT, ..seen },
             Err(why) => {
-                self.say(format_args!(
-                    "{} is damaged ({why}): a signed version counts as installed",
-                    path.display()
-                ));
+                self.say(format_args!("{} is damaged ({why}): a signed version counts as installed", path.display()));
                 Seen { signed: true, ..Seen::default() }
             }
         }

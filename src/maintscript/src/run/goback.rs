@@ -55,7 +55,11 @@ impl Runner<'_> {
             match (command_line(&self.cx.store, kept, attic), attic) {
                 (Some(command), _) => self.say(format_args!("to take the backup's {} instead: {command}", kept.path)),
                 (None, Some(attic)) if kept.instead.exists() && kept.instead.is_leaf() => {
-                    self.say(format_args!("the backup's {} is in {}", kept.path, restore::place(attic, kept).display()));
+                    self.say(format_args!(
+                        "the backup's {} is in {}",
+                        kept.path,
+                        restore::place(attic, kept).display()
+                    ));
                 }
                 _ => {}
             }

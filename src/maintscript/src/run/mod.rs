@@ -98,7 +98,9 @@ impl<'a> Runner<'a> {
     /// A removal goes on without the lock; what needs it is then left to `postrm` and said.
     fn take_lock(&mut self, call: &Call) -> Result<()> {
         let wants = match call {
-            Call::Removed | Call::Purge | Call::Abort | Call::AbortReinstall | Call::AbortRemove => self.cx.store.path("").is_dir(),
+            Call::Removed | Call::Purge | Call::Abort | Call::AbortReinstall | Call::AbortRemove => {
+                self.cx.store.path("").is_dir()
+            }
             Call::Replace { .. } | Call::Unknown => false,
             _ => true,
         };
@@ -259,11 +261,18 @@ impl<'a> Runner<'a> {
             operations: operations.iter().cloned().collect(),
             snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
-        let back = self.restore_after_failure(&trigger, self.restore_choice())?;
-        self.all_back &= back;
-        // What is over is not tried again; that all of it went back is said of no other.
-        let over = if back { operations } else { journal.unfinished() };
-        for id in over {
+        self.all_back &= self.restore_after_failure(&trigger, self.restore_choice())?;
+        // What was killed is not tried again; of what came to its end, only what is gone went back.
+        let writes = journal.writes();
+        let stands = |id: &String| {
+            let mut paths = writes.iter().filter(|(writer, _)| writer == id).flat_map(|(_, paths)| paths);
+            paths.any(|(path, written)| {
+                let now = store.root.resolve(path).and_then(|real| history::digest_at(&real));
+                now.is_ok_and(|now| now == written.after)
+            })
+        };
+        let killed = journal.unfinished();
+        for id in operations.into_iter().filter(|id| killed.contains(id) || !stands(id)) {
             store.journal().append(&history::journal::Event::End {
                 id,
                 time: store.clock.now().seconds(),
