@@ -7,6 +7,7 @@ mod phase;
 mod purge;
 mod units;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use history::{Stage, Transaction, Trigger, Why, snapshot};
@@ -253,12 +254,12 @@ impl<'a> Runner<'a> {
         // One that can't be understood was said already; operations that were killed go back all the same.
         let transaction = Transaction::read(store).ok().flatten();
         let journal = store.journal().read()?.unwrap_or_default();
-        let mut operations = journal.unfinished();
+        let mut operations: BTreeSet<String> = journal.unfinished().into_iter().collect();
         if let Some(transaction) = transaction.as_ref().filter(|t| t.is_open()) {
             operations.extend(journal.of_transaction(&transaction.id));
         }
         let trigger = Trigger::Failure {
-            operations: operations.iter().cloned().collect(),
+            operations: operations.clone(),
             snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
         self.all_back &= self.restore_after_failure(&trigger, self.restore_choice())?;
