@@ -150,14 +150,16 @@ fn what_cannot_be_understood_bars_nothing_and_is_not_restored_from() {
                 node.write(MAIN, TRIAL);
                 let what = format!("{name}, {damage}, {how}");
                 node.call(["dpkg", how, NAME]).run().ok();
-                assert_eq!(node.text(MAIN), TRIAL, "{what}: nobody can tell who wrote it");
+                // Only a journal has no format of its own: what a later version adds to it is passed over.
+                let want = if (name, damage) == ("operations.jsonl", "format 2") { INTERFACES } else { TRIAL };
+                assert_eq!(node.text(MAIN), want, "{what}: nobody can tell who wrote it");
                 assert_eq!(node.state_of(NAME), if how == "-r" { "rc" } else { "un" }, "{what}");
                 assert_eq!(node.exists(STATE), how == "-r", "{what}");
                 node.run(["dpkg", "-P", NAME]).ok();
                 assert!(!node.exists(STATE), "{what}");
                 if how == "-r" {
                     dpkg(&node, &["-i"], &V1).ok();
-                    assert_eq!(node.text(MAIN), TRIAL, "{what}");
+                    assert_eq!(node.text(MAIN), want, "{what}");
                 }
             }
         }
