@@ -129,9 +129,11 @@ fn what_cannot_be_understood_bars_nothing_and_is_not_restored_from() {
     if !need_root() {
         return;
     }
-    for damage in ["format 2", "cut off", "empty", "a folder"] {
+    for damage in ["format 2", "cut off", "a folder"] {
         for name in FILES {
-            for how in ["-r", "-P"] {
+            // A removed package is purged below.
+            let hows: &[&str] = if damage == "format 2" { &["-r", "-P"] } else { &["-r"] };
+            for how in hows.iter().copied() {
                 let node = bare(Suite::Bookworm);
                 dpkg(&node, &["-i"], &V1).ok();
                 put(&node, 2, name);
@@ -143,7 +145,6 @@ fn what_cannot_be_understood_bars_nothing_and_is_not_restored_from() {
                 let path = format!("{STATE}/{file}");
                 match damage {
                     "cut off" => drop(node.sh(&format!("truncate -s 20 {path}")).ok()),
-                    "empty" => node.write(&path, ""),
                     "a folder" => drop(node.sh(&format!("rm {path} && mkdir {path} && touch {path}/x")).ok()),
                     _ => {}
                 }
