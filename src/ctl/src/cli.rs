@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::{Result, Root};
 
+use crate::accept::Accept;
 use crate::phase::Phase;
 use crate::rollback::Rollback;
 use crate::snapshot::Snapshot;
-use crate::{Node, phase, rollback, snapshot};
+use crate::status::Status;
+use crate::{Node, accept, phase, rollback, snapshot, status};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
 ///
@@ -35,6 +37,10 @@ enum Command {
     /// Show what there is to go back to.
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Accept what Rust wrote, so that a removal keeps it.
+    Accept(Accept),
+    /// One screen: where this node stands, what a removal would do right now, the next step.
+    Status(Status),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +84,19 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Phase(command) => phase::run(&node, command),
         Command::Rollback(arguments) => rollback::run(&node, &arguments),
         Command::Snapshot(command) => snapshot::run(&node, command),
+        Command::Accept(arguments) => accept::run(&node, &arguments),
+        Command::Status(arguments) => status::run(&node, &arguments),
+    }
+}
+
+/// A reason goes into tables and logs, a line each.
+pub(crate) fn one_line(text: &str) -> std::result::Result<String, String> {
+    let text = text.trim();
+    match text {
+        "" => Err("it must not be empty".into()),
+        _ if text.chars().any(char::is_control) => Err("it must be one line".into()),
+        _ if text.len() > 1000 => Err("it is longer than 1000 bytes".into()),
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -4,16 +4,25 @@
 //!   cli ──► phase     where this node stands, and the steps up and down
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
+//!       ──► accept    what Rust wrote and has proven itself
+//!       ──► status    one screen for 3 a.m.: facts (read once) ► next step (pure) ► text or JSON
 //! ```
 //!
 //! It decides nothing of its own: phases are `phase`'s, plans are `history`'s, and what is captured
 //! is `debian/hooks.toml`, the very file that the maintainer scripts carry. Small on purpose: no
 //! web stack, no statistics. Data goes to standard output, everything else to standard error.
 
+mod accept;
 mod cli;
+mod dpkg;
+mod person;
 mod phase;
+mod pick;
 mod rollback;
+mod screen;
+mod secrets;
 mod snapshot;
+mod status;
 
 pub use cli::{Cli, cli, main};
 
@@ -28,6 +37,7 @@ pub fn policy() -> Result<Policy> {
 
 /// The node that a command works on.
 pub(crate) struct Node {
+    policy: Policy,
     store: Store,
     switch: ::phase::Switch,
 }
@@ -37,6 +47,6 @@ impl Node {
         let policy = policy()?;
         let store = policy.store(root, Clock::System);
         let (switch, _) = policy.switch(root).ok_or_else(|| host::Error::new("hooks.toml names no phase file"))?;
-        Ok(Self { store, switch })
+        Ok(Self { policy, store, switch })
     }
 }

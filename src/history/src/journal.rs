@@ -93,6 +93,15 @@ pub enum Event {
         /// Path to digest.
         paths: BTreeMap<PathText, String>,
     },
+    /// What a person overrode, and when.
+    Note {
+        /// Seconds since the epoch.
+        time: i64,
+        /// Who.
+        by: String,
+        /// What.
+        text: String,
+    },
     /// An event of a later version: noted, not understood.
     #[serde(other)]
     Unknown,

@@ -30,7 +30,7 @@ mod store;
 mod transaction;
 
 pub use change::{copy_tree, move_tree};
-pub use entry::{Entry, Meta, What, digest_at, read};
+pub use entry::{Entry, FILE_LIMIT, Meta, What, digest_at, read};
 pub use journal::Journal;
 pub use operation::{Operation, accept, new_id};
 pub use path_text::PathText;

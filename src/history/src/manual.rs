@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use host::{Error, IoContext, Result, files};
 
 use crate::entry::{self, Entry};
-use crate::plan::{Candidate, INTERFACES};
+use crate::plan::Candidate;
 use crate::snapshot::{self, Acceptance, MANIFEST};
 use crate::{Item, Manifest, PathText, Store};
 
@@ -103,9 +103,7 @@ pub fn candidate(store: &Store, id: &str) -> Result<Candidate> {
         }
         Err(_) => (without_manifest(store, &read(store, &folder)?), None),
     };
-    let name = manifest.entries.iter().find(|e| e.path.as_path() == Path::new(INTERFACES)).map(|e| e.name.clone());
-    let interfaces = name.and_then(|n| files::read_plain(&folder.join(n.as_path()), entry::FILE_LIMIT).ok().flatten());
-    Ok(Candidate { manifest: Manifest { id: id.to_owned(), ..manifest }, distrust, interfaces })
+    Ok(Candidate::judged(folder, Manifest { id: id.to_owned(), ..manifest }, distrust))
 }
 
 fn without_manifest(store: &Store, manual: &Manual) -> Manifest {

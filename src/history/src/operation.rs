@@ -132,7 +132,7 @@ impl<'a> Operation<'a> {
             outcome,
         })?;
         // The write is done; that an old snapshot could not be forgotten is no failure of it.
-        let _ = snapshot::prune(self.store);
+        let _ = snapshot::prune(self.store, &[]);
         match (done, outcome) {
             (Ok(()), _) => Ok(Some(id)),
             (Err(error), Outcome::RolledBack) => Err(error.way_out("what was written of it has gone back")),
@@ -148,7 +148,10 @@ impl<'a> Operation<'a> {
         if let Some(why) = plan.refused {
             return Err(Error::new(why));
         }
-        restore::carry_out(self.store, &plan, &self.phase).map(drop)
+        match restore::carry_out(self.store, &plan, &self.phase)?.why_pending {
+            Some(why) => Err(Error::of(Kind::ClusterNotWritable, why)),
+            None => Ok(()),
+        }
     }
 }
 

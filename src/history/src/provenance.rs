@@ -27,11 +27,13 @@ pub struct Known {
 }
 
 impl Provenance {
+    pub(crate) const MISSING: &'static str = "the operation journal is missing";
+
     /// Reads it from the journal.
     pub fn read(journal: &Journal) -> Self {
         match journal.read() {
             Ok(Some(contents)) => Self::of(&contents.events),
-            Ok(None) => Self::Unknown { why: "the operation journal is missing".into() },
+            Ok(None) => Self::Unknown { why: Self::MISSING.into() },
             Err(error) => Self::Unknown { why: error.to_string() },
         }
     }
@@ -69,7 +71,7 @@ impl Provenance {
                         known.foreign.insert(key);
                     }
                 }
-                Event::End { .. } | Event::Unknown => {}
+                Event::End { .. } | Event::Note { .. } | Event::Unknown => {}
             }
         }
         Self::Known(known)

@@ -1,10 +1,15 @@
 //! `removal.json`: what a removal has done so far, so that `postrm` can finish it and an aborted
 //! one can be undone. The choice how far to go back is made once, when the removal begins.
 
-use history::{Policy as Restore, Store, state};
-use host::Result;
+use std::path::Path;
+
+use history::restore::{self, Decision};
+use history::{Captured, Policy as Restore, Store, Trigger, state};
+use host::{Result, Root, files};
 use phase::Phase;
 use serde::{Deserialize, Serialize};
+
+use crate::Policy;
 
 const FILE: &str = "removal.json";
 
@@ -68,6 +73,33 @@ impl Removal {
     pub fn close(store: &Store) -> Result<()> {
         state::forget(&store.path(FILE))
     }
+}
+
+/// How far a removal that begins now would go back: dpkg's environment, then `RESTORE=` in
+/// `/etc/default/<package>`, then `hooks.toml`. With what is wrong about a choice that does not hold.
+pub fn restore_choice(root: &Root, policy: &Policy) -> (Restore, Option<String>) {
+    let file = Path::new("/etc/default").join(&policy.package);
+    // A link there is followed, as a shell would that reads the file.
+    let real = root.resolve(file.join("x"));
+    let read = real.and_then(|real| files::read_plain(real.parent().unwrap_or(&real), 1 << 16));
+    let (text, complaint) = match read {
+        Ok(text) => (text.unwrap_or_default(), None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
+    let in_file = in_file.map(|v| v.split('#').next().unwrap_or(v).trim().trim_matches(['"', '\'']).to_owned());
+    let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
+    match in_environment.or(in_file).map(|choice| choice.parse()) {
+        None => (policy.restore, complaint),
+        Some(Ok(choice)) => (choice, complaint),
+        Some(Err(error)) => (policy.restore, Some(format!("{error}; {} holds", policy.restore))),
+    }
+}
+
+/// What a removal does to the state `present`: what `prerm` carries out is what `status` shows.
+pub fn decide(store: &Store, removal: &Removal, present: Captured) -> Result<Decision> {
+    restore::decide(store, &Trigger::Removal, removal.restore, present, removal.snapshot.as_deref())
 }
 
 /// `resume.json`: the phase that a failed configure took away, for `migration-ctl phase resume`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces};
+use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces, says_something};
 use crate::journal::Written;
 use crate::{Entry, Meta, PathText, Provenance, Scope, Use, What};
 
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
     /// The newest state in which none of this node's files was on trial.
     fn newest_accepted(&self) -> Option<&'a Candidate> {
         let written: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
-        self.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find(|c| {
+        self.facts.snapshots.iter().rev().filter(|c| c.distrust().is_none()).find(|c| {
             !written.iter().any(|path| {
                 let then = c.manifest.state_of(path.as_path());
                 then.is_some_and(|what| self.on_trial(path, &what.digest()).is_some())
@@ -128,9 +128,10 @@ impl<'a> View<'a> {
 
     /// A trustworthy snapshot in which `digest` stood at the path; the newest one.
     fn source(&self, path: &PathText, digest: &str) -> Option<(&'a Candidate, &'a What)> {
-        self.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find_map(|c| {
+        self.facts.snapshots.iter().rev().find_map(|c| {
             let what = c.manifest.state_of(path.as_path())?;
-            (what.digest() == digest).then_some((c, what))
+            // Asked last, since it reads the whole snapshot.
+            (what.digest() == digest && c.distrust().is_none()).then_some((c, what))
         })
     }
 }
@@ -255,12 +256,12 @@ fn broken_interfaces(view: &View<'_>, place: &Place<'_>) -> Option<(String, Stri
     if !is_interfaces(place.path.as_path()) {
         return None;
     }
-    view.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find_map(|c| {
+    let how = damage(Some(place.now), view.facts.interfaces)?;
+    view.facts.snapshots.iter().rev().find_map(|c| {
         let digest = c.manifest.state_of(place.path.as_path())?.digest();
-        if view.on_trial(place.path, &digest).is_some() {
-            return None;
-        }
-        damage(Some(place.now), view.facts.interfaces, c.interfaces.as_deref()).map(|how| (digest, how))
+        let good =
+            view.on_trial(place.path, &digest).is_none() && says_something(c.interfaces()) && c.distrust().is_none();
+        good.then(|| (digest, how.clone()))
     })
 }
 
@@ -294,7 +295,7 @@ fn name_foreign(view: &View<'_>, accepted: Option<&Candidate>, place: &Place<'_>
 fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&str>) -> Plan {
     let view = View { facts };
     let mut plan = Plan::default();
-    let own = facts.snapshots.iter().find(|c| Some(c.manifest.id.as_str()) == snapshot && c.distrust.is_none());
+    let own = facts.snapshots.iter().find(|c| Some(c.manifest.id.as_str()) == snapshot && c.distrust().is_none());
     for place in view.places() {
         let writes: Vec<_> = facts
             .writes
@@ -321,7 +322,7 @@ fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&s
                 None => continue,
             },
             None => own.filter(|_| is_interfaces(place.path.as_path())).and_then(|c| {
-                let how = damage(Some(place.now), facts.interfaces, c.interfaces.as_deref())?;
+                let how = damage(Some(place.now), facts.interfaces).filter(|_| says_something(c.interfaces()))?;
                 Some((c.manifest.state_of(place.path.as_path())?.digest(), how))
             }),
         };
@@ -350,8 +351,8 @@ fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
     let mut passed = Vec::new();
     let last = |c: &Candidate| !c.manifest.undo && !view.holds_failure(c);
     for candidate in newest_first.filter(|c| id.map_or_else(|| last(c), |id| c.manifest.id == id)) {
-        match &candidate.distrust {
-            Some(why) => passed.push(why.clone()),
+        match candidate.distrust() {
+            Some(why) => passed.push(why.to_owned()),
             None => {
                 let mut plan = literal(facts, candidate, None, false);
                 plan.notes.extend(passed);
@@ -373,8 +374,10 @@ fn by_hand(facts: &Facts<'_>, to: Option<&str>, only: Option<&Path>, cluster: bo
         None => {
             plan.refuse(to.map_or_else(|| "there is no snapshot".into(), |id| format!("there is no snapshot {id}")))
         }
-        Some(Candidate { distrust: Some(why), .. }) => plan.refuse(why.clone()),
-        Some(candidate) => plan = literal(facts, candidate, only, cluster),
+        Some(candidate) => match candidate.distrust() {
+            Some(why) => plan.refuse(why.to_owned()),
+            None => plan = literal(facts, candidate, only, cluster),
+        },
     }
     plan
 }

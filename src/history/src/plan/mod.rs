@@ -12,6 +12,7 @@ mod decide;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -85,15 +86,41 @@ pub enum Trigger {
     },
 }
 
-/// A snapshot that may be gone back to.
+/// A snapshot that may be gone back to. Its files are read when the plan first asks for them: of
+/// two hundred snapshots a plan needs two or three.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// What it holds.
     pub manifest: Manifest,
+    folder: PathBuf,
+    distrust: OnceCell<Option<String>>,
+    interfaces: OnceCell<Option<Vec<u8>>>,
+}
+
+impl Candidate {
+    /// The snapshot in `folder`, whose manifest was read and whose files were not.
+    pub fn at(folder: PathBuf, manifest: Manifest) -> Self {
+        Self { manifest, folder, distrust: OnceCell::new(), interfaces: OnceCell::new() }
+    }
+
+    /// One of which it is known whether it can be trusted.
+    pub fn judged(folder: PathBuf, manifest: Manifest, distrust: Option<String>) -> Self {
+        Self { distrust: OnceCell::from(distrust), ..Self::at(folder, manifest) }
+    }
+
     /// Why its files can't be trusted, if they can't.
-    pub distrust: Option<String>,
+    pub fn distrust(&self) -> Option<&str> {
+        self.distrust.get_or_init(|| crate::snapshot::distrust(&self.folder, &self.manifest)).as_deref()
+    }
+
     /// The content of `/etc/network/interfaces` in it.
-    pub interfaces: Option<Vec<u8>>,
+    pub fn interfaces(&self) -> Option<&[u8]> {
+        let read = || {
+            let entry = self.manifest.entries.iter().find(|e| e.path.as_path() == Path::new(INTERFACES))?;
+            host::files::read_plain(&self.folder.join(entry.name.as_path()), crate::entry::FILE_LIMIT).ok().flatten()
+        };
+        self.interfaces.get_or_init(read).as_deref()
+    }
 }
 
 /// Everything a plan is made from.
@@ -177,6 +204,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Why nothing is restored although something should be.
     pub refused: Option<String>,
+    /// What would have been refused, had a person not insisted.
+    pub forced: Option<String>,
 }
 
 impl Plan {
@@ -211,17 +240,14 @@ impl Plan {
         out.extend(self.kept.iter().map(|k| format!("keep {}: {}", k.path, k.why)));
         out.extend(self.notes.iter().cloned());
         out.extend(self.refused.iter().map(|why| format!("nothing is restored: {why}")));
+        out.extend(self.forced.iter().map(|why| format!("FORCED, though {why}")));
         out
     }
 }
 
-/// Whether `/etc/network/interfaces` is damaged: gone, empty, or no longer parsing where the
-/// backup parses.
-pub fn damage(now: Option<&What>, content: Option<&[u8]>, backup: Option<&[u8]>) -> Option<String> {
-    let says_something = |bytes: &[u8]| model::interfaces::parse(bytes).is_ok_and(|i| !i.is_empty());
-    if !backup.is_some_and(says_something) {
-        return None;
-    }
+/// Whether `/etc/network/interfaces` is damaged: gone, empty, or no longer parsing. It counts only
+/// where a backup [`says_something`].
+pub fn damage(now: Option<&What>, content: Option<&[u8]>) -> Option<String> {
     match (now, content) {
         (None | Some(What::Absent), _) => Some("it is gone".into()),
         (Some(What::Dir { .. }), _) => Some("it is a folder".into()),
@@ -232,6 +258,11 @@ pub fn damage(now: Option<&What>, content: Option<&[u8]>, backup: Option<&[u8]>)
         },
         _ => None,
     }
+}
+
+/// Whether a backup of `/etc/network/interfaces` parses and is not empty.
+fn says_something(backup: Option<&[u8]>) -> bool {
+    backup.is_some_and(|bytes| model::interfaces::parse(bytes).is_ok_and(|i| !i.is_empty()))
 }
 
 /// Whether `path` is the one file whose damage counts.

@@ -110,8 +110,9 @@ fn snapshot(text: &str, sequence: u64) -> Candidate {
             items: items(),
             entries: state(body),
         },
-        distrust: flags.contains(&"bad").then(|| format!("snapshot {id} can't be trusted: altered")),
-        interfaces,
+        folder: PathBuf::new(),
+        distrust: OnceCell::from(flags.contains(&"bad").then(|| format!("snapshot {id} can't be trusted: altered"))),
+        interfaces: OnceCell::from(interfaces),
     }
 }
 

@@ -8,6 +8,7 @@ use host::cluster::State;
 use host::{Cluster, Error, IoContext, Result, files};
 use model::NetworkFiles;
 
+use crate::journal::{Contents, Event};
 use crate::plan::{Candidate, Facts, INTERFACES, Plan, Policy, Trigger, plan};
 use crate::snapshot::{self, Captured};
 use crate::{Provenance, Store, manual};
@@ -19,6 +20,26 @@ pub struct Decision {
     pub plan: Plan,
     /// What stands on disk.
     pub present: Captured,
+    /// The snapshots that it was made from, oldest first.
+    pub snapshots: Vec<Candidate>,
+    /// What is wrong with those whose manifest can't be used.
+    pub damaged: Vec<String>,
+}
+
+/// What going back is asked for.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Why we go back.
+    pub trigger: &'a Trigger,
+    /// How far.
+    pub policy: Policy,
+    /// The snapshot just taken of the present state, which is nothing to go back to.
+    pub but: Option<&'a str>,
+    /// Whether a person insists on a result that would be refused. What does not verify is never
+    /// restored all the same.
+    pub force: bool,
+    /// Lines that the journal does not have yet: what would be, if it had.
+    pub supposing: &'a [Event],
 }
 
 /// Makes the plan for going back from `present`, and gives the whole set up if its result would
@@ -30,14 +51,18 @@ pub fn decide(
     present: Captured,
     but: Option<&str>,
 ) -> Result<Decision> {
+    answer(store, &Question { trigger, policy, but, force: false, supposing: &[] }, present)
+}
+
+/// The same for a question with more to it.
+pub fn answer(store: &Store, question: &Question<'_>, present: Captured) -> Result<Decision> {
+    let Question { trigger, policy, but, .. } = *question;
     let mut untrusted = Vec::new();
     let mut candidates = Vec::new();
     for snapshot in snapshot::list(store)? {
-        let distrust = snapshot::verify(&snapshot).err().map(|e| e.to_string());
         match snapshot.manifest {
             Ok(manifest) if Some(manifest.id.as_str()) != but => {
-                let interfaces = content(&snapshot.path, &manifest, Path::new(INTERFACES));
-                candidates.push(Candidate { manifest, distrust, interfaces });
+                candidates.push(Candidate::at(snapshot.path, manifest));
             }
             Ok(_) => {}
             Err(error) => untrusted.push(error.to_string()),
@@ -48,31 +73,35 @@ pub fn decide(
     {
         candidates.push(manual::candidate(store, id)?);
     }
-    let journal = store.journal();
-    let contents = journal.read().ok().flatten().unwrap_or_default();
-    let writes = contents.writes();
+    let (provenance, contents) = journal(store, question.supposing);
     let mut plan = plan(&Facts {
         trigger,
         policy,
         present: &present.entries,
         interfaces: present.content_of(Path::new(INTERFACES)),
         snapshots: &candidates,
-        provenance: &Provenance::read(&journal),
-        writes: &writes,
+        provenance: &provenance,
+        writes: &contents.writes(),
         taken_back: &contents.taken_back(),
     });
-    plan.notes.extend(untrusted);
+    plan.notes.extend(untrusted.iter().cloned());
     if !plan.actions.is_empty()
         && let Err(why) = check(store, &plan, &present)
     {
-        plan.refuse(why);
+        if question.force { plan.forced = Some(why) } else { plan.refuse(why) }
     }
-    Ok(Decision { plan, present })
+    Ok(Decision { plan, present, snapshots: candidates, damaged: untrusted })
 }
 
-fn content(folder: &Path, manifest: &crate::Manifest, path: &Path) -> Option<Vec<u8>> {
-    let entry = manifest.entries.iter().find(|e| e.path.as_path() == path)?;
-    files::read_plain(&folder.join(entry.name.as_path()), crate::entry::FILE_LIMIT).ok().flatten()
+/// Who wrote what, and what the journal says, from one reading.
+fn journal(store: &Store, supposing: &[Event]) -> (Provenance, Contents) {
+    let read = store.journal().read();
+    let provenance = match &read {
+        Ok(Some(contents)) => Provenance::of(&contents.events.iter().chain(supposing).cloned().collect::<Vec<Event>>()),
+        Ok(None) => Provenance::Unknown { why: Provenance::MISSING.into() },
+        Err(error) => Provenance::Unknown { why: error.to_string() },
+    };
+    (provenance, read.ok().flatten().unwrap_or_default())
 }
 
 /// Whether the network files, once the plan is carried out, still parse and still hold the

@@ -7,16 +7,18 @@
 //! ```
 //!
 //! Up to the stage nothing has changed; from then on `restore/` holds all that is needed, and
-//! whoever comes next finishes it.
+//! whoever comes next finishes it. Files of the cluster have a stage of their own,
+//! `restore-cluster/`, which may wait for quorum without holding up this node's; only a person
+//! finishes that one.
 
 mod attic;
 mod facts;
 mod stage;
 
 pub use attic::{command_line, keep_copies, place, shell_quote};
-pub use facts::{Decision, decide};
+pub use facts::{Decision, Question, answer, decide};
 pub(crate) use stage::TAG;
-pub use stage::{carry_out, is_pending, resume};
+pub use stage::{Waiting, carry_out, is_pending, resume, resume_cluster, waiting};
 
 use crate::PathText;
 
@@ -29,4 +31,9 @@ pub struct Report {
     pub done: Vec<PathText>,
     /// Paths that somebody else changed meanwhile: left alone.
     pub foreign: Vec<PathText>,
+    /// Cluster files that wait for a cluster that can be written; [`resume_cluster`] puts them in
+    /// place.
+    pub pending: Vec<PathText>,
+    /// Why they wait.
+    pub why_pending: Option<String>,
 }

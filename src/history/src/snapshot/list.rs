@@ -79,16 +79,24 @@ fn names(backups: &Path) -> Result<Vec<String>> {
 
 /// Compares every file of a snapshot with its manifest. What this accepts may be written back.
 pub fn verify(snapshot: &Snapshot) -> Result<()> {
-    let bad = |why: String| Error::new(format!("snapshot {} can't be trusted: {why}", snapshot.id));
     let manifest = snapshot.manifest.as_ref().map_err(|e| Error::new(e.to_string()))?;
+    distrust(&snapshot.path, manifest).map_or(Ok(()), |why| Err(Error::new(why)))
+}
+
+/// Why the files in `folder` are not what the manifest says; `None` if they are.
+pub(crate) fn distrust(folder: &Path, manifest: &Manifest) -> Option<String> {
+    let bad = |why: String| Some(format!("snapshot {} can't be trusted: {why}", manifest.id));
     for entry in &manifest.entries {
-        check_entry(&snapshot.path, entry).map_err(|e| bad(e.to_string()))?;
+        if let Err(error) = check_entry(folder, entry) {
+            return bad(error.to_string());
+        }
     }
     let known =
         |name: &Path| manifest.entries.iter().any(|e| e.name.as_path() == name || e.name.as_path().starts_with(name));
-    match stray(&snapshot.path, Path::new(""), &known)? {
-        Some(name) => Err(bad(format!("{} is not in its manifest", name.display()))),
-        None => Ok(()),
+    match stray(folder, Path::new(""), &known) {
+        Ok(Some(name)) => bad(format!("{} is not in its manifest", name.display())),
+        Ok(None) => None,
+        Err(error) => bad(error.to_string()),
     }
 }
 

@@ -17,6 +17,7 @@ mod manifest;
 mod prune;
 
 pub use capture::{Captured, Why, capture, present};
+pub(crate) use list::distrust;
 pub use list::{Snapshot, list, load, load_any, verify};
 pub use manifest::{Acceptance, MANIFEST, Manifest};
-pub use prune::{prune, sweep};
+pub use prune::{prunable, prune, sweep};

@@ -8,17 +8,14 @@ use host::{Error, Result, files};
 
 use super::list::list;
 use crate::plan::before_trial;
-use crate::{PathText, Provenance, Snapshot, Store, Transaction, digest_at};
+use crate::{PathText, Provenance, Snapshot, Store, Transaction, digest_at, restore};
 
 /// Removes snapshots beyond the store's limits and returns their names. Kept always: the one from
-/// before the first install, the last accepted ones, the open transaction's, those with what
-/// stands to go back, and any that can't be read, since nobody can tell what it holds.
-pub fn prune(store: &Store) -> Result<Vec<String>> {
-    let all = list(store)?;
-    let mut needed = wanted(store, &all)?;
-    // One that can't be understood may name any of them: then nothing is forgotten.
-    needed.extend(Transaction::read(store)?.map(|t| t.snapshot));
-    let doomed = victims(&all, store.keep, store.keep_accepted, &needed);
+/// before the first install, the last backup that is no undo, the last accepted ones, those that
+/// `also` names, that a step that is not finished needs, or that hold what stands to go back, and
+/// any that can't be read, since nobody can tell what it holds.
+pub fn prune(store: &Store, also: &[String]) -> Result<Vec<String>> {
+    let doomed = prunable(store, also)?;
     for id in &doomed {
         // Renamed first, so that no half-removed snapshot is ever visible.
         let (path, away) = (store.backups().join(id), store.backups().join(format!(".old.{id}")));
@@ -28,8 +25,23 @@ pub fn prune(store: &Store) -> Result<Vec<String>> {
     Ok(doomed)
 }
 
+/// What [`prune`] would remove.
+pub fn prunable(store: &Store, also: &[String]) -> Result<Vec<String>> {
+    let all = list(store)?;
+    let needed: Vec<String> = needed(store, &all)?.into_iter().chain(also.iter().cloned()).collect();
+    Ok(victims(&all, store.keep, store.keep_accepted, &needed))
+}
+
+/// Snapshots that the open transaction, a restore that is not finished, or a trial write goes back
+/// to. Where that can't be read, nothing may be removed.
+fn needed(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
+    let transaction = Transaction::read(store)?.map(|t| t.snapshot);
+    let waiting = restore::waiting(store)?.into_iter().flat_map(|w| w.snapshots);
+    Ok(transaction.into_iter().chain(waiting).chain(before_trials(store, all)?).collect())
+}
+
 /// Snapshots that hold what stood at a path before the trial write that stands there now.
-fn wanted(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
+fn before_trials(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
     let Some(contents) = store.journal().read()? else { return Ok(Vec::new()) };
     let (provenance, writes) = (Provenance::of(&contents.events), contents.writes());
     let paths: BTreeSet<&PathText> = writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
@@ -53,12 +65,16 @@ fn wanted(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
 fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String]) -> Vec<String> {
     let mut accepted = 0;
     let mut out = Vec::new();
+    let backup = all.iter().rev().find(|s| s.manifest.as_ref().is_ok_and(|m| !m.undo)).map(|s| &s.id);
     for (age, snapshot) in all.iter().rev().enumerate() {
         let Ok(manifest) = &snapshot.manifest else { continue };
         let is_accepted = manifest.acceptance.accepted;
         accepted += usize::from(is_accepted);
-        let kept =
-            age < keep || manifest.first || needed.contains(&snapshot.id) || (is_accepted && accepted <= keep_accepted);
+        let kept = age < keep
+            || manifest.first
+            || Some(&snapshot.id) == backup
+            || needed.contains(&snapshot.id)
+            || (is_accepted && accepted <= keep_accepted);
         if !kept {
             out.push(snapshot.id.clone());
         }

@@ -2,32 +2,20 @@
 
 use history::restore::{self, command_line, keep_copies};
 use history::{Policy as Restore, Trigger, Why, snapshot};
-use host::{Result, files};
+use host::Result;
 
 use super::Runner;
 use crate::call::Script;
-use crate::removal::Removal;
+use crate::removal::{self, Removal};
 
 impl Runner<'_> {
-    /// The admin's choice: dpkg's environment, then `/etc/default/<package>`, then `hooks.toml`.
+    /// How far a removal goes back; a choice that makes no sense is said.
     pub(super) fn restore_choice(&self) -> Restore {
-        let file = std::path::Path::new("/etc/default").join(&self.cx.policy.package);
-        // A link there is followed, as a shell would that reads the file.
-        let real = self.cx.root.resolve(file.join("x"));
-        let read = real.and_then(|real| files::read_plain(real.parent().unwrap_or(&real), 1 << 16));
-        let text = read.unwrap_or_else(|error| {
-            self.say(error);
-            None
-        });
-        let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-        let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
-        let in_file = in_file.map(|v| v.split('#').next().unwrap_or(v).trim().trim_matches(['"', '\'']).to_owned());
-        let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
-        let Some(choice) = in_environment.or(in_file) else { return self.cx.policy.restore };
-        choice.parse().unwrap_or_else(|error| {
-            self.say(format_args!("{error}; {} holds", self.cx.policy.restore));
-            self.cx.policy.restore
-        })
+        let (choice, complaint) = removal::restore_choice(&self.cx.root, &self.cx.policy);
+        if let Some(complaint) = complaint {
+            self.say(complaint);
+        }
+        choice
     }
 
     /// Takes back what a failure wrote; says it line by line, and whether all of it went back.
@@ -46,7 +34,17 @@ impl Runner<'_> {
         let attic = if decision.plan.kept.is_empty() { None } else { keep_copies(store, &decision.plan)? };
         self.offer(&decision.plan, attic.as_deref());
         let report = restore::carry_out(store, &decision.plan, &self.phase_now().unwrap_or_default())?;
-        Ok(report.foreign.is_empty() && decision.plan.kept.is_empty() && decision.plan.refused.is_none())
+        if let Some(why) = &report.why_pending {
+            let paths: Vec<String> = report.pending.iter().map(ToString::to_string).collect();
+            self.say(format_args!(
+                "{} did not go back yet: {why}; when the cluster can be written: migration-ctl rollback --resume",
+                paths.join(", ")
+            ));
+        }
+        Ok(report.pending.is_empty()
+            && report.foreign.is_empty()
+            && decision.plan.kept.is_empty()
+            && decision.plan.refused.is_none())
     }
 
     /// For each path that was kept, the command that takes the backup's version.
@@ -100,9 +98,7 @@ impl Runner<'_> {
         // Where not even that could be written, what stays is still named.
         let mut removal = Removal::known(store).unwrap_or_else(|| Removal::begin(self.restore_choice()));
         let present = snapshot::present(store, true)?;
-        let decision =
-            restore::decide(store, &Trigger::Removal, removal.restore, present, removal.snapshot.as_deref())?;
-        let plan = decision.plan;
+        let plan = removal::decide(store, &removal, present)?.plan;
         for line in plan.lines() {
             self.say(line);
         }

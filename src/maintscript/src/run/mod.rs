@@ -295,6 +295,6 @@ impl<'a> Runner<'a> {
     }
 
     fn prune(&self) -> Result<()> {
-        snapshot::prune(&self.cx.store).map(drop)
+        snapshot::prune(&self.cx.store, &[]).map(drop)
     }
 }

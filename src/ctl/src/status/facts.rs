@@ -1,0 +1,340 @@
+//! What there is to know, read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use history::journal::{Backend, Contents, Event, Outcome};
+use history::restore::{self, Decision};
+use history::{Policy, Transaction, snapshot};
+use host::cluster::State;
+use host::{Cluster, Timestamp, cluster};
+use maintscript::removal::{self, Removal, Resume};
+use phase::{Migration, Phase, Said, config, effective};
+use serde::Serialize;
+
+use super::units::{self, Units};
+use crate::Node;
+use crate::dpkg::{self, Installed};
+
+/// Everything on the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Facts {
+    /// This node's name.
+    pub(crate) node: String,
+    /// dpkg's view; `None` if it does not know the package.
+    pub(crate) package: Option<Installed>,
+    /// The effective phase.
+    pub(crate) phase: String,
+    /// Why, never empty.
+    pub(crate) reasons: Vec<String>,
+    /// Whether one of them is a file that someone has to mend.
+    pub(crate) phase_broken: bool,
+    /// The most that this node may do, if anybody has said so.
+    pub(crate) ceiling: Option<String>,
+    /// The others, by name.
+    pub(crate) other_nodes: BTreeMap<String, Other>,
+    /// Our units.
+    #[serde(serialize_with = "units_json")]
+    pub(crate) units: Units,
+    /// What `/etc/pve` is.
+    pub(crate) cluster: &'static str,
+    /// The last operation in the journal.
+    pub(crate) last_operation: Option<Operation>,
+    /// What is wrong with the journal.
+    pub(crate) journal_problem: Option<String>,
+    /// What there is to go back to.
+    pub(crate) snapshots: Snapshots,
+    /// What an earlier run left to do.
+    pub(crate) pending: Vec<Pending>,
+    /// The package transaction that is open, or failed and has gone back.
+    pub(crate) transaction: Option<Open>,
+    /// What a removal would do right now.
+    pub(crate) removal: Plan,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Other {
+    /// What migration.toml says for it.
+    pub(crate) phase: String,
+    /// Whether it has a line of its own there.
+    pub(crate) own_line: bool,
+}
+
+/// A write of network configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) time: i64,
+    pub(crate) backend: &'static str,
+    pub(crate) tool: String,
+    /// `done`, `failed`, `rolled-back`, or `unfinished`.
+    pub(crate) outcome: &'static str,
+    pub(crate) duration_ms: Option<u64>,
+    pub(crate) paths: usize,
+}
+
+/// Snapshots in short.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Snapshots {
+    /// How many there are, damaged ones included.
+    pub(crate) count: usize,
+    /// What is wrong with those whose manifest can't be used.
+    pub(crate) damaged: Vec<String>,
+    /// The newest one.
+    pub(crate) newest: Option<Newest>,
+}
+
+/// The newest snapshot that was not taken for an undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Newest {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) reason: String,
+    /// Whether its files are as they were written.
+    pub(crate) verifies: bool,
+    /// Why not.
+    pub(crate) problem: Option<String>,
+}
+
+/// Something that an earlier run left to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", content = "detail", rename_all = "kebab-case")]
+pub(crate) enum Pending {
+    /// A restore of this node's files was interrupted.
+    Restore(String),
+    /// Cluster files wait for a cluster that can be written.
+    ClusterRestore(String),
+    /// Rust operations that neither ended nor went back.
+    Unfinished(String),
+    /// A removal has begun.
+    Removal(String),
+    /// A failed configure took a phase away.
+    Resume(String),
+    /// Something of ours that can't be read.
+    Damaged(String),
+}
+
+impl Pending {
+    /// For a person.
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            Self::Restore(text)
+            | Self::ClusterRestore(text)
+            | Self::Unfinished(text)
+            | Self::Removal(text)
+            | Self::Resume(text)
+            | Self::Damaged(text) => text,
+        }
+    }
+}
+
+/// An open transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Open {
+    pub(crate) id: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) snapshot: String,
+    /// Whether it failed and what it wrote has gone back.
+    pub(crate) gone_back: bool,
+}
+
+/// What a removal would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Plan {
+    /// `accepted`, `last` or `never`.
+    pub(crate) restore: Policy,
+    /// The very lines that `prerm remove` would log.
+    pub(crate) lines: Vec<String>,
+    /// How many paths are on trial or damaged and would be changed.
+    pub(crate) actions: usize,
+    /// Whether something should go back and would not.
+    pub(crate) refused: bool,
+    /// Why there is no plan, or what is wrong with the choice how far to go back.
+    pub(crate) problem: Option<String>,
+}
+
+fn units_json<S: serde::Serializer>(units: &Units, serializer: S) -> Result<S::Ok, S::Error> {
+    match units {
+        Ok(units) => units.serialize(serializer),
+        Err(_) => serializer.serialize_none(),
+    }
+}
+
+impl Facts {
+    /// Reads everything; what can't be read is among the facts.
+    pub(crate) fn read(node: &Node) -> Self {
+        let asked = units::ask(&node.store.root, &node.policy.units);
+        let (store, switch) = (&node.store, &node.switch);
+        let state = Cluster::new(&store.root, &store.node).state();
+        let effective = match state {
+            State::Unmounted => effective(Said::Unavailable, switch.ceiling()),
+            _ => switch.effective(),
+        };
+        let (contents, journal_problem) = journal(node);
+        let mut pending = pending(node, &contents);
+        let transaction = Transaction::read(store).unwrap_or_else(|error| {
+            pending.push(Pending::Damaged(error.to_string()));
+            None
+        });
+        let (removal, snapshots) = removal_plan(node);
+        Self {
+            node: store.node.clone(),
+            package: dpkg::installed(&store.root, &store.package),
+            phase: effective.phase.to_string(),
+            phase_broken: effective.problems().next().is_some(),
+            reasons: effective.reasons.iter().map(ToString::to_string).collect(),
+            ceiling: switch.ceiling().ok().flatten().map(|p| p.to_string()),
+            other_nodes: others(node),
+            cluster: match state {
+                State::Plain => "none",
+                State::Unmounted => "unmounted",
+                State::NoQuorum => "no-quorum",
+                State::Quorate => "quorate",
+            },
+            last_operation: last(&contents),
+            journal_problem,
+            snapshots,
+            pending,
+            transaction: transaction.map(|t| Open {
+                gone_back: !t.is_open(),
+                id: t.id,
+                from: t.from,
+                to: t.to,
+                snapshot: t.snapshot,
+            }),
+            removal,
+            units: units::join(asked),
+        }
+    }
+}
+
+fn journal(node: &Node) -> (Contents, Option<String>) {
+    match node.store.journal().read() {
+        Ok(Some(contents)) => {
+            let problem = (contents.damaged > 0)
+                .then(|| format!("{} lines of the journal can't be read and are passed over", contents.damaged));
+            (contents, problem)
+        }
+        Ok(None) => (Contents::default(), Some("there is no journal: who wrote what is unknown".into())),
+        Err(error) => (Contents::default(), Some(error.to_string())),
+    }
+}
+
+fn last(contents: &Contents) -> Option<Operation> {
+    let (id, time, backend, tool, paths) = contents.events.iter().rev().find_map(|event| match event {
+        Event::Begin { id, time, backend, tool, paths, .. } => Some((id, *time, *backend, tool, paths.len())),
+        _ => None,
+    })?;
+    let end = contents.events.iter().rev().find_map(|event| match event {
+        Event::End { id: of, outcome, duration_ms, .. } if of == id => Some((*outcome, *duration_ms)),
+        _ => None,
+    });
+    Some(Operation {
+        id: id.clone(),
+        time,
+        backend: match backend {
+            Backend::Rust => "rust",
+            Backend::Legacy => "legacy",
+            Backend::Restore => "restore",
+        },
+        tool: tool.clone(),
+        outcome: match end.map(|(outcome, _)| outcome) {
+            Some(Outcome::Done) => "done",
+            Some(Outcome::Failed) => "failed",
+            Some(Outcome::RolledBack) => "rolled-back",
+            None => "unfinished",
+        },
+        duration_ms: end.map(|(_, ms)| ms),
+        paths,
+    })
+}
+
+fn pending(node: &Node, contents: &Contents) -> Vec<Pending> {
+    let store = &node.store;
+    let mut out = Vec::new();
+    match restore::waiting(store) {
+        Ok(waiting) => {
+            for part in waiting {
+                let paths: Vec<String> = part.paths.iter().map(ToString::to_string).collect();
+                let paths = paths.join(", ");
+                out.push(match part.cluster {
+                    true => Pending::ClusterRestore(format!("to be restored in the cluster: {paths}")),
+                    false => Pending::Restore(format!("a restore was interrupted: {paths}")),
+                });
+            }
+        }
+        Err(error) => out.push(Pending::Damaged(error.to_string())),
+    }
+    let unfinished = contents.unfinished();
+    if !unfinished.is_empty() {
+        out.push(Pending::Unfinished(format!("did not come to its end: operation {}", unfinished.join(", "))));
+    }
+    match Removal::read(store) {
+        Ok(Some(_)) => out.push(Pending::Removal("a removal has begun and is not over".into())),
+        Ok(None) if store.fenced() => out.push(Pending::Removal("writers are shut out, as by a removal".into())),
+        Ok(None) => {}
+        Err(error) => out.push(Pending::Damaged(error.to_string())),
+    }
+    match Resume::read(store) {
+        Ok(Some(resume)) => {
+            out.push(Pending::Resume(format!("a failed configure took phase {} away", resume.node_phase)));
+        }
+        Ok(None) => {}
+        Err(error) => out.push(Pending::Damaged(error.to_string())),
+    }
+    out
+}
+
+/// What migration.toml says of the nodes that it or the cluster names.
+fn others(node: &Node) -> BTreeMap<String, Other> {
+    let switch = &node.switch;
+    let text = cluster::read(&switch.root, &switch.migration, config::MAX_SIZE).ok().flatten();
+    let migration = text
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| Migration::parse(&text, "migration.toml").ok());
+    let Some(migration) = migration else { return BTreeMap::new() };
+    let mut names: BTreeSet<String> = migration.nodes.keys().cloned().collect();
+    for entry in std::fs::read_dir(switch.root.path("/etc/pve/nodes")).into_iter().flatten().flatten() {
+        names.extend(entry.file_name().into_string());
+    }
+    names.remove(&switch.node);
+    let other = |name: String| {
+        let (phase, own_line): (Phase, bool) = (migration.node_phase(&name), migration.nodes.contains_key(&name));
+        (name, Other { phase: phase.to_string(), own_line })
+    };
+    names.into_iter().map(other).collect()
+}
+
+fn removal_plan(node: &Node) -> (Plan, Snapshots) {
+    let store = &node.store;
+    let (choice, complaint) = removal::restore_choice(&store.root, &node.policy);
+    // A removal that has begun keeps to its choice.
+    let removal = Removal::known(store).unwrap_or_else(|| Removal::begin(choice));
+    let made = snapshot::present(store, true).and_then(|present| removal::decide(store, &removal, present));
+    let mut plan = Plan { restore: removal.restore, lines: Vec::new(), actions: 0, refused: false, problem: complaint };
+    match made {
+        Ok(Decision { plan: made, snapshots, damaged, .. }) => {
+            plan.lines = made.lines();
+            plan.actions = made.actions.len();
+            plan.refused = made.refused.is_some();
+            let newest = snapshots.iter().rev().find(|c| !c.manifest.undo).map(|c| Newest {
+                id: c.manifest.id.clone(),
+                created: c.manifest.created,
+                reason: c.manifest.reason.clone(),
+                verifies: c.distrust().is_none(),
+                problem: c.distrust().map(str::to_owned),
+            });
+            (plan, Snapshots { count: snapshots.len() + damaged.len(), damaged, newest })
+        }
+        Err(error) => {
+            plan.problem = Some(error.to_string());
+            (plan, Snapshots::default())
+        }
+    }
+}
+
+/// `2026-11-24T20:15:00Z`.
+pub(crate) fn time(seconds: i64) -> String {
+    Timestamp::from_seconds(seconds).to_string()
+}
