@@ -129,9 +129,11 @@ fn what_cannot_be_understood_bars_nothing_and_is_not_restored_from() {
     if !need_root() {
         return;
     }
-    for damage in ["format 2", "cut off", "empty", "a folder"] {
+    for damage in ["format 2", "cut off", "a folder"] {
         for name in FILES {
-            for how in ["-r", "-P"] {
+            // A removed package is purged below.
+            let hows: &[&str] = if damage == "format 2" { &["-r", "-P"] } else { &["-r"] };
+            for how in hows.iter().copied() {
                 let node = bare(Suite::Bookworm);
                 dpkg(&node, &["-i"], &V1).ok();
                 put(&node, 2, name);
@@ -143,21 +145,22 @@ fn what_cannot_be_understood_bars_nothing_and_is_not_restored_from() {
                 let path = format!("{STATE}/{file}");
                 match damage {
                     "cut off" => drop(node.sh(&format!("truncate -s 20 {path}")).ok()),
-                    "empty" => node.write(&path, ""),
                     "a folder" => drop(node.sh(&format!("rm {path} && mkdir {path} && touch {path}/x")).ok()),
                     _ => {}
                 }
                 node.write(MAIN, TRIAL);
                 let what = format!("{name}, {damage}, {how}");
                 node.call(["dpkg", how, NAME]).run().ok();
-                assert_eq!(node.text(MAIN), TRIAL, "{what}: nobody can tell who wrote it");
+                // Only a journal has no format of its own: what a later version adds to it is passed over.
+                let want = if (name, damage) == ("operations.jsonl", "format 2") { INTERFACES } else { TRIAL };
+                assert_eq!(node.text(MAIN), want, "{what}: nobody can tell who wrote it");
                 assert_eq!(node.state_of(NAME), if how == "-r" { "rc" } else { "un" }, "{what}");
                 assert_eq!(node.exists(STATE), how == "-r", "{what}");
                 node.run(["dpkg", "-P", NAME]).ok();
                 assert!(!node.exists(STATE), "{what}");
                 if how == "-r" {
                     dpkg(&node, &["-i"], &V1).ok();
-                    assert_eq!(node.text(MAIN), TRIAL, "{what}");
+                    assert_eq!(node.text(MAIN), want, "{what}");
                 }
             }
         }

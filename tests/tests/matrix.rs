@@ -205,7 +205,9 @@ fn a_failing_configure_and_a_transaction_left_open() {
 fn failing(postrm: Option<&str>) -> Vec<u8> {
     let genuine = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(genuine.path(), &*V2).unwrap();
-    let script = format!("#!/bin/sh\n/opt/c/preinst \"$@\" || exit 7\nset -e\n{}exit 1\n", WORK.replace("\\n", "\n"));
+    // After a removal no writer of ours writes until the package is configured again.
+    let work = WORK.replace("rust-write", "[ -e /var/lib/pve-network-rs/fence ] || rust-write");
+    let script = format!("#!/bin/sh\n/opt/c/preinst \"$@\" || exit 7\nset -e\n{}exit 1\n", work.replace("\\n", "\n"));
     let altered = Deb::at(genuine.path()).altered(|tree| {
         std::fs::write(tree.join("DEBIAN/preinst"), script)?;
         postrm.map_or(Ok(()), |text| std::fs::write(tree.join("DEBIAN/postrm"), text))
@@ -248,13 +250,18 @@ fn the_aborts_of_an_install_and_an_upgrade() {
             prepare(&node, deb);
             node.write("/root/x.deb", &**deb);
             let out = node.call(["dpkg", "-i", "/root/x.deb"]).env("RESTORE", choice).run().code(1);
-            assert_eq!(look(&node), after_failure(choice), "{name}, {choice}\n{}", out.stderr);
+            let want = match (installed, choice) {
+                ("rc", "last") => ["first", "first", "gone", "first", "later"],
+                ("rc", _) => ["first", "later", "gone", "first", "later"],
+                _ => after_failure(choice),
+            };
+            assert_eq!(look(&node), want, "{name}, {choice}\n{}", out.stderr);
             assert!(!node.exists(&format!("{STATE}/transaction.json")), "{name}, {choice}");
             node.run(["dpkg", "--audit"]).ok().quiet();
             match installed {
                 "ii" => assert_eq!(node.state_of(NAME), "ii", "{name}"),
                 "rc" => {
-                    assert_eq!(node.state_of(NAME), "rc", "{name}");
+                    assert!(node.state_of(NAME).ends_with('c'), "{name}");
                     // The removal was over before; what was written since is nobody's to undo.
                     node.write(MAIN, TRIAL);
                     node.write(ADMIN, "# later\n");

@@ -76,7 +76,7 @@ pub fn command_line(store: &Store, kept: &Kept, attic: Option<&Path>) -> Option<
     let real = store.root.resolve(kept.path.as_path()).ok()?;
     let is_folder = |path: &Path| fs::symlink_metadata(path).ok().map(|m| m.is_dir());
     let (from, mut commands) = match (&kept.instead, attic) {
-        (What::Absent, _) => return Some(format!("rm {path}")),
+        (What::Absent, _) => return Some(format!("rm -f {path}")),
         (What::File { .. } | What::Link { .. }, Some(attic)) => (place(attic, kept), Vec::new()),
         _ => return None,
     };

@@ -7,6 +7,7 @@ mod phase;
 mod purge;
 mod units;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use history::{Stage, Transaction, Trigger, Why, snapshot};
@@ -253,19 +254,26 @@ impl<'a> Runner<'a> {
         // One that can't be understood was said already; operations that were killed go back all the same.
         let transaction = Transaction::read(store).ok().flatten();
         let journal = store.journal().read()?.unwrap_or_default();
-        let mut operations = journal.unfinished();
+        let mut operations: BTreeSet<String> = journal.unfinished().into_iter().collect();
         if let Some(transaction) = transaction.as_ref().filter(|t| t.is_open()) {
             operations.extend(journal.of_transaction(&transaction.id));
         }
         let trigger = Trigger::Failure {
-            operations: operations.iter().cloned().collect(),
+            operations: operations.clone(),
             snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
-        let back = self.restore_after_failure(&trigger, self.restore_choice())?;
-        self.all_back &= back;
-        // What is over is not tried again; that all of it went back is said of no other.
-        let over = if back { operations } else { journal.unfinished() };
-        for id in over {
+        self.all_back &= self.restore_after_failure(&trigger, self.restore_choice())?;
+        // What was killed is not tried again; of what came to its end, only what is gone went back.
+        let writes = journal.writes();
+        let stands = |id: &String| {
+            let mut paths = writes.iter().filter(|(writer, _)| writer == id).flat_map(|(_, paths)| paths);
+            paths.any(|(path, written)| {
+                let now = store.root.resolve(path).and_then(|real| history::digest_at(&real));
+                now.is_ok_and(|now| now == written.after)
+            })
+        };
+        let killed = journal.unfinished();
+        for id in operations.into_iter().filter(|id| killed.contains(id) || !stands(id)) {
             store.journal().append(&history::journal::Event::End {
                 id,
                 time: store.clock.now().seconds(),
