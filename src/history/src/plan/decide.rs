@@ -60,7 +60,7 @@ impl<'a> View<'a> {
             .present
             .iter()
             .filter(|e| matches!(e.what, What::Unreadable { .. }))
-            .map(|e| (Item::new(&e.path.to_string(), e.scope, e.usage), &e.what))
+            .map(|e| (Item::new(e.path.to_string(), e.scope, e.usage), &e.what))
             .collect();
         let unread =
             |path: &PathText| unread.iter().find(|(item, _)| item.covers(path.as_path())).map(|(_, what)| *what);
