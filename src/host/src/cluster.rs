@@ -82,10 +82,10 @@ impl Cluster {
     /// Replaces the file `inside` (an absolute path under `/etc/pve`) by `bytes`, if it still
     /// holds `expected` (`None`: if there is none), as one step against every other node.
     pub fn replace(&self, inside: &Path, expected: Option<&[u8]>, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > MAX_SIZE {
+            return Err(Error::new(format!("cannot write {}: it is larger than 1 MiB", inside.display())));
+        }
         self.under_lock(inside, expected, |folder, lock, path| {
-            if bytes.len() > MAX_SIZE {
-                return Err(Error::new(format!("cannot write {}: it is larger than 1 MiB", inside.display())));
-            }
             if lock.is_some() {
                 folder.sweep(&self.root, path, &self.node);
             }
@@ -150,7 +150,7 @@ impl Cluster {
     /// The path relative to `/etc/pve`, links in folders followed.
     fn below(&self, inside: &Path) -> Result<PathBuf> {
         let outside = || Error::new(format!("{} is not under {MOUNT}", inside.display()));
-        if !inside.starts_with(MOUNT) {
+        if !inside.starts_with(MOUNT) || inside == Path::new(MOUNT) {
             return Err(outside());
         }
         let path = self.root.resolve(inside)?;
@@ -187,13 +187,24 @@ fn closed(inside: &Path, why: &str, way_out: &str) -> Error {
     Error::of(Kind::ClusterNotWritable, format!("cannot write {}: {why}", inside.display())).way_out(way_out)
 }
 
-/// Reads a file under `/etc/pve` of at most `limit` bytes; `None` if there is none.
+/// Reads a file under `/etc/pve` of at most `limit` bytes; `None` if there is none. While pmxcfs is
+/// not mounted nobody can know that.
 pub fn read(root: &Root, inside: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let path = root.resolve(inside)?;
-    files::read_plain(&path, limit).map_err(|e| match e.errno().map(Errno::from_raw_os_error) {
-        Some(Errno::NOTCONN) => e.way_out("pmxcfs has died: `systemctl restart pve-cluster.service`"),
-        _ => e,
-    })
+    let away = || inside.starts_with(MOUNT) && Cluster::new(root, "").state() == State::Unmounted;
+    match files::read_plain(&path, limit) {
+        Ok(None) if away() => {
+            Err(Error::of(Kind::ClusterNotWritable, format!("cannot read {}: pmxcfs is not mounted", inside.display()))
+                .way_out("start pve-cluster.service and try again"))
+        }
+        Err(error) => Err(match error.errno().map(Errno::from_raw_os_error) {
+            Some(Errno::NOTCONN | Errno::CONNABORTED) => error
+                .with_kind(Kind::ClusterNotWritable)
+                .way_out("pmxcfs has died: `systemctl restart pve-cluster.service`"),
+            _ => error,
+        }),
+        read => read,
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +239,8 @@ mod tests {
         let error = cluster.replace(Path::new("/etc/pve/x"), None, b"1").unwrap_err();
         assert_eq!(error.kind(), Kind::ClusterNotWritable);
         assert!(!root.path("/etc/pve").exists());
+        let error = read(&root, Path::new("/etc/pve/x"), 1).unwrap_err();
+        assert_eq!(error.kind(), Kind::ClusterNotWritable, "it is not known whether there is one");
     }
 
     #[test]

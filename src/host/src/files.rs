@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, IoContext, Result};
@@ -107,12 +107,6 @@ pub fn apply(file: &File, path: &Path, attributes: &Attributes) -> Result<()> {
             .doing(|| format!("cannot set the time of {}", path.display())),
         None => Ok(()),
     }
-}
-
-/// Sets the time of last change of `path` itself, a link included.
-pub fn set_mtime(path: &Path, mtime: (i64, u32)) -> Result<()> {
-    rustix::fs::utimensat(rustix::fs::CWD, path, &last_change(mtime), AtFlags::SYMLINK_NOFOLLOW)
-        .doing(|| format!("cannot set the time of {}", path.display()))
 }
 
 fn last_change((seconds, nanoseconds): (i64, u32)) -> Timestamps {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces, says_something};
 use crate::journal::Written;
-use crate::{Entry, Meta, PathText, Provenance, Scope, Use, What};
+use crate::{Entry, Item, Meta, PathText, Provenance, Scope, Use, What};
 
 /// What going back would do.
 pub fn plan(facts: &Facts<'_>) -> Plan {
@@ -85,13 +85,23 @@ impl<'a> View<'a> {
         }
         all.extend(self.facts.present.iter().map(|e| (&e.path, e)));
         let now: BTreeMap<&PathText, &What> = self.facts.present.iter().map(|e| (&e.path, &e.what)).collect();
+        // What a folder or pattern that can't be read would hold is not absent: nobody knows it.
+        let unread: Vec<(Item, &What)> = self
+            .facts
+            .present
+            .iter()
+            .filter(|e| matches!(e.what, What::Unreadable { .. }))
+            .map(|e| (Item::new(e.path.to_string(), e.scope, e.usage), &e.what))
+            .collect();
+        let unread =
+            |path: &PathText| unread.iter().find(|(item, _)| item.covers(path.as_path())).map(|(_, what)| *what);
         all.into_values()
             .filter(|e| e.usage != Use::Evidence)
             .map(|e| Place {
                 path: &e.path,
                 scope: e.scope,
                 usage: e.usage,
-                now: now.get(&e.path).copied().unwrap_or(&What::Absent),
+                now: now.get(&e.path).copied().or_else(|| unread(&e.path)).unwrap_or(&What::Absent),
             })
             .collect()
     }

@@ -13,6 +13,7 @@ const X: &str = "/etc/network/interfaces.d/x";
 const XX: &str = "/etc/network/interfaces.d/x/x";
 const Y: &str = "/etc/network/interfaces.d/y";
 const Z: &str = "/etc/pve/sdn/zones.cfg";
+const S: &str = "/etc/pve/sdn/*.cfg";
 const RUN: &str = "/etc/pve/sdn/.running-config";
 
 fn items() -> Vec<Item> {
@@ -37,6 +38,7 @@ fn content(letter: &str) -> Vec<u8> {
 fn what(letter: &str) -> What {
     match letter {
         "dir" => What::Dir { meta: Meta::default() },
+        "?" => What::Unreadable { why: "pmxcfs is not mounted".into() },
         "link" => What::Link { target: "/x".into(), uid: 0, gid: 0 },
         _ => {
             let bytes = content(letter);
@@ -77,6 +79,7 @@ fn pairs(text: &str) -> Vec<(&'static str, &str)> {
         "Y" => Y,
         "XX" => XX,
         "Z" => Z,
+        "S" => S,
         "R" => RUN,
         other => panic!("{other}"),
     };
@@ -245,6 +248,7 @@ fn removal_takes_back_what_is_on_trial_and_nothing_else() {
         "pending changes by Rust are deleted": ["s1: I=A"], Some(&["rust o1: N=0>B"]), "I=A N=B" => "N-";
         "pending changes by the admin are kept": ["s1: I=A"], Some(&[]), "I=A N=B" => "keep:N";
         "pending changes are never recreated": ["s1: I=A N=C"], Some(&["rust o1: N=C>0"]), "I=A" => "N-";
+        "a cluster that can't be read is not named as changed": ["s1: I=A Z=A"], Some(&["rust o1: I=A>B"]), "I=B S=?" => "I<s1";
         "cluster files are named, not changed": ["s1: I=A Z=A"], Some(&["rust o1: Z=A>B"]), "I=A Z=B" => "keep:Z";
         "evidence is never written back": ["s1: I=A R=A"], Some(&["rust o1: R=A>B"]), "I=A R=B" => "";
         "no journal: kept and named": ["s1: I=A"], None, "I=B" => "keep:I";
@@ -345,10 +349,11 @@ fn by_hand_does_as_it_is_told() {
         ("none", by_hand(Some("s9"), None, false)),
     ]
     .into();
-    for (which, case) in ["last", "s1", "only", "cluster", "none"].into_iter().zip(cases! {
+    for (which, case) in ["last", "s1", "only", "cluster", "cluster", "none"].into_iter().zip(cases! {
         "the last, not the undo": ["s1: I=A", "s2: I=B", "s3 undo: I=C"], Some(&[]), "I=C" => "I<s2";
         "a named one": ["s1: I=A", "s2: I=B"], Some(&[]), "I=C" => "I<s1";
         "one path": ["s1: I=A X=A"], Some(&[]), "I=C X=C" => "X<s1";
+        "a cluster that can't be read": ["s1: I=A Z=A"], Some(&[]), "I=A S=?" => "note note";
         "the cluster's too": ["s1: I=A Z=A"], Some(&[]), "I=A Z=B" => "Z<s1";
         "one that isn't there": ["s1: I=A"], Some(&[]), "I=C" => "refused";
     }) {

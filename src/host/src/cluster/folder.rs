@@ -161,12 +161,12 @@ impl Folder {
         }
     }
 
-    /// The time of last change, and only of a folder.
-    pub fn changed(&self, dir: &Path) -> Option<(i64, i64)> {
-        let stat = rustix::fs::statat(&self.fd, dir, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    /// The time of last change: seconds and nanoseconds, which pmxcfs does not have.
+    pub fn changed(&self, path: &Path) -> Result<(i64, i64), Errno> {
+        let stat = rustix::fs::statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW)?;
         // The types differ between architectures.
         #[allow(clippy::useless_conversion, reason = "they are the same on this one")]
-        Some((stat.st_mtime.into(), stat.st_mtime_nsec.try_into().unwrap_or(0)))
+        Ok((stat.st_mtime.into(), stat.st_mtime_nsec.try_into().unwrap_or(0)))
     }
 
     /// Sets both times to a whole second: with one of them alone pmxcfs does nothing.

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Lock<'f> {
     folder: &'f Folder,
     /// When it was made: with the next one's, at least 120 s later, it can't be confused.
-    made: Option<(i64, i64)>,
+    made: (i64, i64),
 }
 
 impl<'f> Lock<'f> {
@@ -32,7 +32,10 @@ impl<'f> Lock<'f> {
         folder.create_dirs(path.parent().unwrap_or(path))?;
         loop {
             match folder.mkdir(path) {
-                Ok(()) => return Ok(Self { folder, made: folder.changed(path) }),
+                Ok(()) => match folder.changed(path) {
+                    Ok(made) => return Ok(Self { folder, made }),
+                    Err(error) => return Err(lost(error)),
+                },
                 // The one that is there may even be ours, made by a try that was answered EBUSY.
                 // Nobody can tell, and pmxcfs drops it in two minutes.
                 Err(Errno::EXIST) if Instant::now() < deadline => {
@@ -50,9 +53,12 @@ impl<'f> Lock<'f> {
         }
     }
 
-    fn is_ours(&self) -> bool {
-        let now = self.folder.changed(Path::new(PATH));
-        now.is_some() && now == self.made
+    fn is_ours(&self) -> Result<bool, Errno> {
+        match self.folder.changed(Path::new(PATH)) {
+            Ok(now) => Ok(now == self.made),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes sure that it is ours, and for 120 s more.
@@ -60,28 +66,27 @@ impl<'f> Lock<'f> {
         let path = Path::new(PATH);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         // Never back: pmxcfs takes an earlier time for somebody else's request.
-        let second = self.made.map_or(0, |(second, _)| second).max(now.try_into().unwrap_or(0));
-        let ours = self.is_ours();
-        let done =
-            self.folder.patiently(&mut |_| if ours { self.folder.touch(path, second) } else { Err(Errno::NOENT) });
-        match done {
-            Ok(()) => {
-                self.made = self.folder.changed(path);
-                Ok(())
-            }
-            Err(Errno::NOENT) => Err(Error::of(
-                Kind::ClusterNotWritable,
-                format!("the lock {MOUNT}/{PATH} was lost, because it was held for more than two minutes"),
-            )
-            .way_out("nothing was changed; try again")),
-            Err(error) => Err(failed(format_args!("cannot keep the lock {MOUNT}/{PATH}"), error)),
+        let second = self.made.0.max(now.try_into().unwrap_or(0));
+        if !self.is_ours().map_err(lost)? {
+            return Err(lost(Errno::NOENT));
         }
+        self.folder.patiently(&mut |_| self.folder.touch(path, second)).map_err(lost)?;
+        self.made = self.folder.changed(path).map_err(lost)?;
+        Ok(())
     }
+}
+
+fn lost(error: Errno) -> Error {
+    if error != Errno::NOENT {
+        return failed(format_args!("cannot keep the lock {MOUNT}/{PATH}"), error);
+    }
+    let why = format!("the lock {MOUNT}/{PATH} was lost, because it was held for more than two minutes");
+    Error::of(Kind::ClusterNotWritable, why).way_out("nothing was changed; try again")
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        if self.is_ours() {
+        if self.is_ours() == Ok(true) {
             // One that stays is dropped by pmxcfs after 120 s.
             let _ = self.folder.patiently(&mut |_| self.folder.rmdir(Path::new(PATH)));
         }
