@@ -8,7 +8,8 @@ use clap::Args;
 use history::journal::Event;
 use history::restore::{self, Decision, Question, Report};
 use history::{PathText, Policy, Store, Trigger, Use, Why, snapshot};
-use host::{Error, Kind, Result};
+use host::cluster::State;
+use host::{Cluster, Error, Kind, Result};
 
 use crate::cli::out;
 use crate::pick::pick;
@@ -49,6 +50,10 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     let store = &node.store;
     if let Some(path) = &asked.path {
         check_path(store, path)?;
+    }
+    if asked.cluster && Cluster::new(&store.root, &store.node).state() == State::Unmounted {
+        return Err(Error::of(Kind::ClusterNotWritable, "nothing was changed: pmxcfs is not mounted")
+            .way_out("start pve-cluster.service, or leave --cluster out: this node's files need no cluster"));
     }
     let to = asked.to.as_deref().map(|name| pick(store, name)).transpose()?;
     let trigger = Trigger::ByHand { to, only: asked.path.clone(), cluster: asked.cluster };
@@ -98,12 +103,13 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
         store.journal().append(&Event::Note { time, by, text: reason })?;
     }
     let report = restore::carry_out(store, &plan, &phase)?;
-    eprintln!("{} paths restored; to undo: {}", report.done.len(), undo_command(&undo.id, asked));
+    eprintln!("{} paths restored; to undo: {}", report.done.len(), undo_command(store, &undo.id, asked)?);
     finish(&report)
 }
 
-/// The command that takes back what this one did, and no more.
-fn undo_command(id: &str, asked: &Rollback) -> String {
+/// The command that takes back what this one did, and no more. Back to a state that going back
+/// would refuse, such as no interfaces at all, it takes `--force`.
+fn undo_command(store: &Store, id: &str, asked: &Rollback) -> Result<String> {
     let mut command = format!("migration-ctl rollback --to {id}");
     if let Some(path) = &asked.path {
         command.push_str(&format!(" --path {}", restore::shell_quote(path)));
@@ -111,7 +117,12 @@ fn undo_command(id: &str, asked: &Rollback) -> String {
     if asked.cluster {
         command.push_str(" --cluster");
     }
-    command
+    let trigger = Trigger::ByHand { to: Some(id.to_owned()), only: asked.path.clone(), cluster: asked.cluster };
+    let plan = restore::decide(store, &trigger, Policy::Last, snapshot::present(store, true)?, None)?.plan;
+    if plan.refused.is_some() {
+        command.push_str(" --force");
+    }
+    Ok(command)
 }
 
 /// What was left alone or waits makes it fail, once what was done has been said.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use history::journal::{Backend, Contents, Event, Outcome};
 use history::restore::{self, Decision};
-use history::{Policy, Transaction, snapshot};
+use history::{Captured, Policy, Store, Transaction, Trigger, What, snapshot};
 use host::cluster::State;
 use host::{Cluster, Timestamp, cluster};
 use maintscript::removal::{self, Removal, Resume};
@@ -311,11 +311,14 @@ fn removal_plan(node: &Node) -> (Plan, Snapshots) {
     let (choice, complaint) = removal::restore_choice(&store.root, &node.policy);
     // A removal that has begun keeps to its choice.
     let removal = Removal::known(store).unwrap_or_else(|| Removal::begin(choice));
-    let made = snapshot::present(store, true).and_then(|present| removal::decide(store, &removal, present));
+    let made = snapshot::present(store, true)
+        .and_then(|present| taken_back(store, removal.restore, present))
+        .and_then(|(first, present)| Ok((first, removal::decide(store, &removal, present)?)));
     let mut plan = Plan { restore: removal.restore, lines: Vec::new(), actions: 0, refused: false, problem: complaint };
     match made {
-        Ok(Decision { plan: made, snapshots, damaged, .. }) => {
-            plan.lines = made.lines();
+        Ok((first, Decision { plan: made, snapshots, damaged, .. })) => {
+            plan.lines = first;
+            plan.lines.extend(made.lines());
             plan.actions = made.actions.len();
             plan.refused = made.refused.is_some();
             let newest = snapshots.iter().rev().find(|c| !c.manifest.undo).map(|c| Newest {
@@ -332,6 +335,34 @@ fn removal_plan(node: &Node) -> (Plan, Snapshots) {
             (plan, Snapshots::default())
         }
     }
+}
+
+/// A removal first takes back what the open transaction and killed operations wrote: the lines that
+/// it logs for that, and the state that it leaves.
+fn taken_back(store: &Store, restore: Policy, mut present: Captured) -> host::Result<(Vec<String>, Captured)> {
+    let journal = store.journal().read().ok().flatten().unwrap_or_default();
+    let open = Transaction::read(store).ok().flatten().filter(Transaction::is_open);
+    let mut operations: BTreeSet<String> = journal.unfinished().into_iter().collect();
+    operations.extend(open.iter().flat_map(|t| journal.of_transaction(&t.id)));
+    if open.is_none() && operations.is_empty() {
+        return Ok((Vec::new(), present));
+    }
+    let trigger = Trigger::Failure { operations, snapshot: open.map(|t| t.snapshot) };
+    let plan = restore::decide(store, &trigger, restore, present.clone(), None)?.plan;
+    for action in &plan.actions {
+        let from = store.snapshot_path(&action.snapshot).join(action.name.as_path());
+        let content = match action.to {
+            What::File { .. } => host::files::read_plain(&from, history::FILE_LIMIT)?,
+            _ => None,
+        };
+        // A path that is not among them was absent, and is restored: the plan of the removal that
+        // follows sees it as everybody's, which it then is.
+        if let Some(at) = present.entries.iter().position(|e| e.path == action.path) {
+            present.entries[at].what = action.to.clone();
+            present.contents[at] = content;
+        }
+    }
+    Ok((plan.lines(), present))
 }
 
 /// `2026-11-24T20:15:00Z`.
