@@ -27,6 +27,7 @@ pub mod snapshot;
 mod spec;
 mod store;
 mod transaction;
+mod watched;
 
 pub use change::{copy_tree, move_tree};
 pub use entry::{Entry, Meta, What, digest_at, read};
@@ -39,3 +40,4 @@ pub use snapshot::{Captured, Manifest, Snapshot, Why};
 pub use spec::{Item, Scope, Use};
 pub use store::Store;
 pub use transaction::{Stage, Transaction};
+pub use watched::{Seen, Watched};

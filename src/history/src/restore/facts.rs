@@ -103,7 +103,7 @@ fn is_network(path: &Path) -> bool {
 }
 
 /// Bridges that this node's guests are plugged into. A guest that can't be read names none.
-fn guest_bridges(store: &Store) -> BTreeSet<String> {
+pub fn guest_bridges(store: &Store) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for folder in ["/etc/pve/qemu-server", "/etc/pve/lxc"] {
         let Ok(real) = store.root.resolve(Path::new(folder).join("x")) else { continue };

@@ -14,7 +14,7 @@ mod facts;
 mod stage;
 
 pub use attic::{command_line, keep_copies, shell_quote};
-pub use facts::{Decision, decide};
+pub use facts::{Decision, decide, guest_bridges};
 pub(crate) use stage::TAG;
 pub use stage::{carry_out, is_pending, resume};
 
