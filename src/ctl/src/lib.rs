@@ -10,8 +10,13 @@
 //! is `debian/hooks.toml`, the very file that the maintainer scripts carry. Small on purpose: no
 //! web stack, no statistics. Data goes to standard output, everything else to standard error.
 
+mod abort;
+mod checks;
 mod cli;
+mod diagnostics;
+mod health;
 mod phase;
+mod preflight;
 mod rollback;
 mod snapshot;
 

@@ -1,10 +1,14 @@
 //! `removal.json`: what a removal has done so far, so that `postrm` can finish it and an aborted
 //! one can be undone. The choice how far to go back is made once, when the removal begins.
 
+use std::path::Path;
+
 use history::{Policy as Restore, Store};
-use host::{Error, Result, files};
+use host::{Error, Result, Root, files};
 use phase::Phase;
 use serde::{Deserialize, Serialize};
+
+use crate::Policy;
 
 const FILE: &str = "removal.json";
 
@@ -64,6 +68,22 @@ impl Removal {
     /// Forgets the one on disk.
     pub fn close(store: &Store) -> Result<()> {
         files::remove(&store.path(FILE)).map(drop)
+    }
+}
+
+/// How far a removal that begins now would go back: dpkg's environment, then `RESTORE=` in
+/// `/etc/default/<package>`, then `hooks.toml`. With what is wrong about a choice that does not hold.
+pub fn restore_choice(root: &Root, policy: &Policy) -> (Restore, Option<String>) {
+    let file = Path::new("/etc/default").join(&policy.package);
+    let text = root.resolve(&file).and_then(|path| files::read_plain(&path, 1 << 16)).ok().flatten();
+    let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+    let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
+    let in_file = in_file.map(|v| v.trim().trim_matches(['"', '\'']).to_owned());
+    let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
+    match in_environment.or(in_file).map(|choice| choice.parse()) {
+        None => (policy.restore, None),
+        Some(Ok(choice)) => (choice, None),
+        Some(Err(error)) => (policy.restore, Some(format!("{error}; {} holds", policy.restore))),
     }
 }
 

@@ -2,26 +2,20 @@
 
 use history::restore::{self, command_line, keep_copies};
 use history::{Policy as Restore, Trigger, Why, snapshot};
-use host::{Result, files};
+use host::Result;
 
 use super::Runner;
 use crate::call::Script;
-use crate::removal::Removal;
+use crate::removal::{self, Removal};
 
 impl Runner<'_> {
-    /// The admin's choice: dpkg's environment, then `/etc/default/<package>`, then `hooks.toml`.
+    /// How far a removal goes back; a choice that makes no sense is said.
     pub(super) fn restore_choice(&self) -> Restore {
-        let file = std::path::Path::new("/etc/default").join(&self.cx.policy.package);
-        let text = self.cx.root.resolve(&file).and_then(|path| files::read_plain(&path, 1 << 16)).ok().flatten();
-        let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-        let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
-        let in_file = in_file.map(|v| v.trim().trim_matches(['"', '\'']).to_owned());
-        let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
-        let Some(choice) = in_environment.or(in_file) else { return self.cx.policy.restore };
-        choice.parse().unwrap_or_else(|error| {
-            self.say(format_args!("{error}; {} holds", self.cx.policy.restore));
-            self.cx.policy.restore
-        })
+        let (choice, complaint) = removal::restore_choice(&self.cx.root, &self.cx.policy);
+        if let Some(complaint) = complaint {
+            self.say(complaint);
+        }
+        choice
     }
 
     /// Takes back what a failure wrote; says it line by line, and whether all of it went back.
