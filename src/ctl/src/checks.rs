@@ -152,7 +152,8 @@ impl Report {
     }
 }
 
-const COLUMNS: usize = 80;
+/// No table is wider.
+pub(crate) const COLUMNS: usize = 80;
 const INDENT: usize = 23;
 
 /// Lines of at most `width` characters, broken at blanks; a longer word has a line of its own.

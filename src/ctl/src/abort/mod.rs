@@ -17,6 +17,7 @@ use history::Store;
 use host::{Error, Kind, Lock, Result};
 
 use crate::Node;
+use crate::checks::{COLUMNS, colour, wrap};
 use crate::cli::out;
 use state::{Abort, Outcome, Step, Taken, may_run};
 
@@ -100,7 +101,9 @@ fn skipped(step: Step) -> Taken {
 }
 
 fn show_plan(node: &Node, step: Step) -> Result<()> {
-    for (number, line) in steps::foresee(node, step).iter().enumerate() {
+    let lines = steps::foresee(node, step);
+    let lines = lines.iter().flat_map(|line| wrap(line, COLUMNS - 13));
+    for (number, line) in lines.enumerate() {
         let name = if number == 0 { step.name() } else { "" };
         out(format_args!("{name:<12} {line}"))?;
     }
@@ -108,13 +111,13 @@ fn show_plan(node: &Node, step: Step) -> Result<()> {
 }
 
 fn show(taken: &Taken) -> Result<()> {
-    let (mark, colour) = match taken.outcome {
+    let (mark, code) = match taken.outcome {
         Outcome::Done => ("✓", "32"),
         Outcome::Failed | Outcome::Skipped => ("✗", "1;31"),
         Outcome::Left => ("!", "33"),
     };
-    let mark = if crate::checks::colour() { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() };
-    for (number, line) in crate::checks::wrap(&taken.line, 80 - 15).iter().enumerate() {
+    let mark = if colour() { format!("\x1b[{code}m{mark}\x1b[0m") } else { mark.to_owned() };
+    for (number, line) in wrap(&taken.line, COLUMNS - 15).iter().enumerate() {
         if number == 0 {
             out(format_args!("{mark} {:<12} {line}", taken.step.name()))?;
         } else {
