@@ -28,8 +28,10 @@ fn node(suite: Suite) -> Node {
     let node = Node::with_packages(suite, &["ifupdown2"]).named("pve1");
     like_a_pve_node(&node);
     node.write(MAIN, RUNNING);
+    node.write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.10 pve1.example pve1\n");
     dpkg(&node, &["-i"], &V1).ok();
     node.write_program("/usr/bin/pvesh", PVESH);
+    node.mkdir("/run/network"); // networking.service makes it, and ifupdown2 has its lock there
     node.write(NEW, pending());
     node
 }
@@ -109,7 +111,11 @@ fn nothing_pending_is_a_reload_and_counts() {
     }
     let node = node(Suite::Bookworm);
     node.remove(NEW);
-    let out = node.run(["pvenet-legacy", "apply", "--output", "json"]).ok();
+    let out = node.run(["pvenet-legacy", "apply", "--output", "json"]);
+    if !out.status.success() {
+        eprintln!("LOG {}", node.sh("cat /run/pvesh/log; ip a").stdout);
+    }
+    let out = out.ok();
     let answer: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
     assert_eq!(answer["schema_version"], 1);
     assert!(answer["task"].as_str().unwrap().starts_with("UPID:pve1:"), "{answer}");

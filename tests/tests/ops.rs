@@ -14,10 +14,16 @@ const PVESH: &str = include_str!("../stand-ins/pvesh");
 const MIDDLEWARE: &str = "pve-network-migration.service";
 const MAIN: &str = "/etc/network/interfaces";
 
-/// A booted node with the package, `rust-write`, and somebody at Perl's port.
-fn booted(suite: Suite, packages: &[&str]) -> Node {
-    let node = Node::with_packages(suite, packages).named("pve1");
+/// What runs: the rig has no cards to put into a bridge.
+fn running() -> String {
+    INTERFACES.replace("iface eno1 inet manual\n\n", "").replace("bridge-ports eno1", "bridge-ports none")
+}
+
+/// A booted node with ifupdown2, the package, `rust-write`, and somebody at Perl's port.
+fn booted(suite: Suite) -> Node {
+    let node = Node::with_packages(suite, &["ifupdown2"]).named("pve1");
     like_a_pve_node(&node);
+    node.write(MAIN, running());
     dpkg(&node, &["-i"], &V1).ok();
     put_rust_write(&node, env!("CARGO_BIN_EXE_rust-write"));
     // Booting would let ifupdown2 bring the network up, which this file is not about.
@@ -28,8 +34,8 @@ fn booted(suite: Suite, packages: &[&str]) -> Node {
 }
 
 /// The same at a phase, with both services running.
-fn canary(suite: Suite, packages: &[&str]) -> Node {
-    let node = booted(suite, packages);
+fn canary(suite: Suite) -> Node {
+    let node = booted(suite);
     for phase in ["rust-read-only", "rust-basic-write"] {
         node.run(["migration-ctl", "phase", "set", phase]).ok();
     }
@@ -40,8 +46,9 @@ fn canary(suite: Suite, packages: &[&str]) -> Node {
 
 /// A canary whose pending apply by Rust is on trial, with Perl's stack there.
 fn on_trial(suite: Suite) -> Node {
-    let node = canary(suite, &["ifupdown2"]);
+    let node = canary(suite);
     node.write_program("/usr/bin/pvesh", PVESH);
+    node.mkdir("/run/network"); // networking.service makes it, and ifupdown2 has its lock there
     node.run(["rust-write", MAIN, TRIAL]).ok();
     node
 }
@@ -66,7 +73,7 @@ fn a_rust_phase_with_disabled_units_is_a_failure_and_its_command_mends_it() {
         if !need_root() {
             return;
         }
-        let node = booted(suite, &[]);
+        let node = booted(suite);
         let out = node.run(["migration-ctl", "health"]).ok().quiet();
         for line in out.stdout.lines().filter(|l| !l.starts_with("          > ")) {
             assert!(line.chars().count() <= 80, "{line}");
@@ -93,7 +100,7 @@ fn what_waits_or_is_damaged_is_found() {
     if !need_root() {
         return;
     }
-    let node = booted(Suite::Bookworm, &[]);
+    let node = booted(Suite::Bookworm);
     for (name, harm, words) in [
         ("pending", "touch /var/lib/pve-network-rs/fence", "shut out"),
         ("snapshots", "echo x >> /var/lib/pve-network-rs/backups/latest/interfaces", "can't be trusted"),
@@ -112,7 +119,7 @@ fn colour_is_for_terminals_that_want_it() {
     if !need_root() {
         return;
     }
-    let node = booted(Suite::Bookworm, &[]);
+    let node = booted(Suite::Bookworm);
     let colour = "script -qec 'migration-ctl health' /dev/null";
     assert!(node.sh(colour).stdout.contains("\x1b["));
     for off in ["NO_COLOR=1", "TERM=dumb"] {
@@ -125,7 +132,7 @@ fn preflight_names_what_stands_in_the_way() {
     if !need_root() {
         return;
     }
-    let node = booted(Suite::Bookworm, &["ifupdown2"]);
+    let node = booted(Suite::Bookworm);
     let preflight = || node.run(["migration-ctl", "preflight", "--output", "json"]);
     assert!(check(&preflight().code(3), "tools")["line"].as_str().unwrap().contains("pvesh (pve-manager)"));
     node.write_program("/usr/bin/pvesh", PVESH);
@@ -146,13 +153,13 @@ fn a_bundle_of_a_living_node_has_what_one_asks_for_and_no_secret() {
     if !need_root() {
         return;
     }
-    let node = canary(Suite::Bookworm, &[]);
+    let node = canary(Suite::Bookworm);
     node.write(
         "/etc/systemd/system/pve-network-rs.service.d/x.conf",
         "[Service]\nEnvironment=API_TOKEN=plantedinunit\n",
     );
     node.sh("systemctl daemon-reload; systemctl restart pve-network-migration.service").ok();
-    node.sh("systemd-run --quiet --wait -p LogExtraFields=x=y --unit=pvenetcommit.service sh -c 'echo password=plantedinjournal'").ok();
+    node.sh("systemd-run --quiet --wait --unit=pvenetcommit.service sh -c 'echo password=plantedinjournal'").ok();
     node.write("/etc/pve/sdn/ipams.cfg", "netbox: nb\n\turl https://nb.example/api\n\ttoken plantedinipam\n");
     node.write(
         "/var/log/pve-network/migration.log",
@@ -226,8 +233,8 @@ fn abort_leads_all_the_way_back() {
         aborted(&node);
         node.run(["migration-ctl", "abort", "--resume"]).ok().says("is complete");
         // And what went back can be undone.
-        let undo = out.stdout.replace("\n               ", " ");
-        let undo = undo.split("to undo: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+        let undo = out.stdout.lines().find(|l| l.starts_with("  > migration-ctl rollback --to ")).unwrap();
+        let undo = undo.trim_start_matches("  > ").to_owned();
         node.sh(&undo).ok();
         assert_eq!(node.text(MAIN), TRIAL);
     }
@@ -238,7 +245,7 @@ fn aborted(node: &Node) {
     assert_eq!(node.text(&format!("{STATE}/ceiling")).trim(), "perl-only");
     node.run(["migration-ctl", "phase", "get"]).ok().says("perl-only");
     assert_eq!(active(node), ["inactive", "inactive"]);
-    assert_eq!(node.text(MAIN), INTERFACES);
+    assert_eq!(node.text(MAIN), running());
     assert!(node.ls("/var/log/pve-network").iter().any(|f| f.ends_with(".tar.zst")));
     assert!(!node.exists(&format!("{STATE}/restore")));
 }
@@ -250,7 +257,7 @@ fn abort_without_a_writable_cluster_holds_by_the_ceiling() {
     }
     let node = on_trial(Suite::Bookworm);
     node.sh("mount --bind /etc/pve /etc/pve && mount -o remount,bind,ro /etc/pve").ok();
-    node.run(["migration-ctl", "abort"]).ok().says("by its own ceiling");
+    node.run(["migration-ctl", "abort"]).ok().says("its line in migration.toml stays for now");
     aborted(&node);
     node.sh("grep -q rust-basic-write /etc/pve/network/migration.toml").ok();
 }
@@ -338,7 +345,7 @@ fn what_is_not_ours_to_apply_is_left_with_its_command() {
     assert_eq!(node.text("/etc/network/interfaces.new"), "# the admin's, not ready\n");
     assert!(!node.exists("/run/pvesh/calls"));
     // Without pvesh there is only the command.
-    let node = canary(Suite::Bookworm, &[]);
+    let node = canary(Suite::Bookworm);
     node.run(["rust-write", MAIN, TRIAL]).ok();
     node.run(["migration-ctl", "abort"]).code(1).says("pvesh is not installed").says("  > ifreload -a");
     aborted(&node);
@@ -352,7 +359,7 @@ fn the_watchdog_starts_a_stopped_service_anew() {
         if !need_root() {
             return;
         }
-        let node = canary(suite, &[]);
+        let node = canary(suite);
         // The shipped unit has a watchdog; the test only makes it impatient.
         node.sh("systemctl show -p WatchdogUSec --value pve-network-rs.service | grep -qx 30s").ok();
         for unit in UNITS {
@@ -367,7 +374,7 @@ fn the_watchdog_starts_a_stopped_service_anew() {
             let property = |name: &str| node.systemctl(["show", "-p", name, "--value", unit]).stdout.trim().to_owned();
             assert_eq!(property("NRestarts"), "0", "{unit} lives, and the watchdog knows");
             let stopped = property("MainPID");
-            node.run(["kill", "-STOP", &stopped]).ok();
+            node.sh(&format!("kill -STOP {stopped}")).ok();
             let deadline = Instant::now() + Duration::from_secs(15);
             while property("NRestarts") == "0" || property("ActiveState") != "active" {
                 assert!(Instant::now() < deadline, "{unit} is not started anew: {}", property("SubState"));

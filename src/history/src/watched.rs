@@ -66,8 +66,10 @@ impl<'a> Watched<'a> {
             ));
         }
         let killed = close_killed(store, tool)?;
-        let before = snapshot::present(store, false)?;
-        let why = Why { reason: format!("{tool} applies"), phase: Some(phase.to_owned()), ..Why::default() };
+        // Lenient: it is the way back, and a file that can't be read is none that this is about to write.
+        let before = snapshot::present(store, true)?;
+        let reason = format!("{tool} applies");
+        let why = Why { reason, phase: Some(phase.to_owned()), lenient: true, ..Why::default() };
         let snapshot = snapshot::capture(store, &before, &why)?.id;
         let (tool, phase) = (tool.to_owned(), phase.to_owned());
         let announced = BTreeMap::new();

@@ -57,7 +57,7 @@ pub(crate) struct Taken {
     pub(crate) outcome: Outcome,
     /// For a person.
     pub(crate) line: String,
-    /// What to run next, where it is not done.
+    /// What to run next where it is not done, or what undoes it.
     pub(crate) next: Option<String>,
 }
 

@@ -152,7 +152,9 @@ fn go_back(node: &Node) -> Result<Taken> {
         return Err(Error::new(format!("{path} was changed by someone else in this very moment and is left alone")));
     }
     let lines = plan.lines().join("; ");
-    done(Step::Restore, format!("{lines}; to undo: migration-ctl rollback --to {}", undo.id))
+    // The command stands alone, so that it can be copied whole.
+    let next = Some(format!("migration-ctl rollback --to {}", undo.id));
+    Ok(Taken { step: Step::Restore, outcome: Outcome::Done, line: format!("{lines}; this undoes it:"), next })
 }
 
 /// Why applying is not ours to do, and the command for whoever decides. Perl would make pending

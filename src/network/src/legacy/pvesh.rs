@@ -13,6 +13,9 @@ const QUESTION: Duration = Duration::from_secs(60);
 /// How often in a row a task's status may be unreadable before we give up asking.
 const TRIES: u32 = 3;
 
+/// How ifupdown2 says that another instance of it is at work.
+const BUSY: &str = "exit code 89";
+
 /// pvesh on this node.
 #[derive(Debug)]
 pub(super) struct Pvesh<'a> {
@@ -51,10 +54,23 @@ impl<'a> Pvesh<'a> {
         list.map(Vec::len).ok_or_else(|| Error::new(format!("{} did not answer with a list", command.line())))
     }
 
-    /// Makes the pending configuration the running one and waits until that is done.
+    /// Makes the pending configuration the running one and waits until that is done. Another reload that
+    /// is under way, such as one whose caller was killed, is waited for.
     pub(super) fn reload(&self, patience: Duration) -> Result<Reloaded> {
         let deadline = Instant::now() + patience;
-        let command = self.call("set", "network").patience(patience);
+        loop {
+            match self.reload_once(deadline, patience) {
+                Err(error) if error.to_string().contains(BUSY) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn reload_once(&self, deadline: Instant, patience: Duration) -> Result<Reloaded> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let command = self.call("set", "network").patience(left);
         let out = command
             .run()
             .map_err(|e| e.way_out("what it started may still be at work: look at 'pvesh get /cluster/tasks'"))?;
