@@ -385,3 +385,20 @@ fn the_watchdog_starts_a_stopped_service_anew() {
         }
     }
 }
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        if !need_root() {
+            return;
+        }
+        let node = Node::of(suite);
+        dpkg(&node, &["-i"], &V1).ok();
+        for unit in UNITS {
+            let path = format!("/usr/lib/systemd/system/{unit}");
+            node.run(["systemd-analyze", "verify", "--man=no", &path]).ok().quiet();
+            // In tenths: docs/operators-guide.md says what it is.
+            node.run(["systemd-analyze", "security", "--offline=true", "--threshold=13", unit]).ok();
+        }
+    }
+}
