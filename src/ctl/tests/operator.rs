@@ -291,3 +291,53 @@ fn unpacked(file: &Path) -> Vec<(String, String)> {
     }
     out
 }
+
+/// Compares a value with the parts of JSON Schema that docs/schema uses: type, enum, const, required,
+/// properties, items, $ref. A key that the schema does not know is an error: it would be undocumented.
+fn conforms(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, at: &str) {
+    if let Some(place) = schema["$ref"].as_str() {
+        let target = root.pointer(place.trim_start_matches('#')).unwrap_or_else(|| panic!("{at}: no {place}"));
+        return conforms(value, target, root, at);
+    }
+    let is = |name: &str| match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "null" => value.is_null(),
+        other => panic!("{at}: type {other} is not known here"),
+    };
+    match &schema["type"] {
+        serde_json::Value::String(name) => assert!(is(name), "{at}: {value} is no {name}"),
+        serde_json::Value::Array(names) => {
+            assert!(names.iter().any(|n| is(n.as_str().unwrap())), "{at}: {value} is none of {names:?}");
+        }
+        _ => {}
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        assert!(allowed.contains(value), "{at}: {value} is none of {allowed:?}");
+    }
+    assert!(schema["const"].is_null() || schema["const"] == *value, "{at}: {value}");
+    for key in schema["required"].as_array().into_iter().flatten() {
+        assert!(value.get(key.as_str().unwrap()).is_some(), "{at}: no {key}");
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let property = schema["properties"].get(key).unwrap_or_else(|| panic!("{at}: {key} is not documented"));
+        conforms(value, property, root, &format!("{at}.{key}"));
+    }
+    for value in value.as_array().into_iter().flatten() {
+        conforms(value, &schema["items"], root, &format!("{at}[]"));
+    }
+}
+
+#[test]
+fn what_programs_read_is_as_the_schema_says() {
+    let root = Root::new();
+    let schema = include_str!("../../../docs/schema/checks.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    for command in ["health", "preflight"] {
+        let out = root.run(&[command, "--output", "json"]);
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        conforms(&report, &schema, &schema, command);
+    }
+}
