@@ -49,7 +49,8 @@ fn the_table() {
     use Phase::{PerlOnly, RustBasicWrite, RustReadOnly, RustSdn};
     use State::{Critical, Ok as Fine, Unknown, Warning};
     type Change = fn(&mut Facts);
-    let rows: Vec<(&str, Phase, Change, &str, State, &str, Option<&str>)> = vec![
+    type Row = (&'static str, Phase, Change, &'static str, State, &'static str, Option<&'static str>);
+    let rows: Vec<Row> = vec![
         (
             "a broken phase file",
             RustReadOnly,
