@@ -69,7 +69,8 @@ impl<'a> Pvesh<'a> {
     }
 
     fn reload_once(&self, deadline: Instant, patience: Duration) -> Result<Reloaded> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, so that the message names the time that was asked for.
+        let left = Duration::from_secs(deadline.saturating_duration_since(Instant::now()).as_secs() + 1);
         let command = self.call("set", "network").patience(left);
         let out = command
             .run()
