@@ -2,6 +2,9 @@
 //!
 //! ```text
 //!   cli ──► phase     where this node stands, and the steps up and down
+//!       ──► preflight, health   facts ─► judge (pure) ─► checks: a table, JSON, a Nagios line
+//!       ──► diagnostics         one file for a helper: collect ─► redact (pure) ─► archive
+//!       ──► abort     all the way back, step by step, resumable
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
 //! ```
