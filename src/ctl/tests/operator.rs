@@ -157,6 +157,12 @@ fn abort_on_a_root_does_what_can_be_done_there() {
     let again = root.run(&["abort", "--resume"]);
     assert_eq!(again.status.code(), Some(0));
     assert!(text(&again.stderr).ends_with(" is complete\n"), "{}", text(&again.stderr));
+    // Anew, and anew, within the same second: each has a bundle of its own.
+    for _ in 0..2 {
+        let out = root.run(&["abort"]);
+        assert!(text(&out.stdout).contains("✓ diagnostics"), "{}", text(&out.stdout));
+    }
+    assert_eq!(std::fs::read_dir(root.path("/var/log/pve-network")).unwrap().count(), 3);
 }
 
 #[test]

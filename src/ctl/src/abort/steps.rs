@@ -1,6 +1,5 @@
 //! What each step does. A step can be taken any number of times.
 
-use std::path::Path;
 use std::time::Duration;
 
 use history::{Trigger, Why, restore, snapshot};
@@ -183,8 +182,9 @@ fn reapply(node: &Node) -> Result<Taken> {
 }
 
 fn bundle(node: &Node) -> Result<Taken> {
-    let inside = Path::new(BUNDLES).join(diagnostics::name(node));
-    files::create_dirs(&node.store.root.path(BUNDLES), 0o750)?;
-    diagnostics::bundle(node, &node.store.root.path(&inside))?;
-    done(Step::Diagnostics, inside.display().to_string())
+    let folder = node.store.root.path(BUNDLES);
+    files::create_dirs(&folder, 0o750)?;
+    let path = diagnostics::free_path(node, &folder);
+    diagnostics::bundle(node, &path)?;
+    done(Step::Diagnostics, node.store.root.inside(&path).display().to_string())
 }

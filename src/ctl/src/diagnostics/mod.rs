@@ -39,15 +39,22 @@ you send it: addresses, names and comments are in it.
 
 /// Writes the bundle and prints its path.
 pub(crate) fn run(node: &Node, asked: &Diagnostics) -> Result<()> {
-    let path = asked.output.clone().unwrap_or_else(|| PathBuf::from(name(node)));
+    let path = asked.output.clone().unwrap_or_else(|| free_path(node, Path::new("")));
     bundle(node, &path)?;
     eprintln!("look through it before you send it: tar --zstd -tf {}", host::quote(&path.display().to_string()));
     out(path.display())
 }
 
-/// The name of a bundle made now.
-pub(crate) fn name(node: &Node) -> String {
-    format!("{}.tar.zst", top(node))
+/// A name in `folder` for a bundle made now that no other has: two in one second are two files.
+pub(crate) fn free_path(node: &Node, folder: &Path) -> PathBuf {
+    let top = top(node);
+    let mut path = folder.join(format!("{top}.tar.zst"));
+    let mut count = 1;
+    while path.symlink_metadata().is_ok() {
+        count += 1;
+        path = folder.join(format!("{top}-{count}.tar.zst"));
+    }
+    path
 }
 
 fn top(node: &Node) -> String {
