@@ -26,6 +26,7 @@ packages() {
 		test  git             what etckeeper commits with
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
+		test  zstd            a second opinion on the diagnostics bundle
 	LIST
 }
 

@@ -16,7 +16,7 @@ use crate::{Node, accept, phase, rollback, snapshot, status};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
 ///
-/// Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 5 cluster not writable or locked.
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 inconclusive, 5 cluster not writable or locked.
 #[derive(Debug, Parser)]
 #[command(name = "migration-ctl", version, max_term_width = 100)]
 pub struct Cli {
@@ -32,6 +32,22 @@ enum Command {
     /// Show or change how much of this node's network Rust may manage.
     #[command(subcommand)]
     Phase(Phase),
+    /// Give the migration up on this node: back to Perl, in one command.
+    ///
+    /// Sets the phase to perl-only, stops the services, puts back what Rust wrote and nobody has accepted,
+    /// applies the result through Perl, and writes a bundle of diagnostics. It can be run again at
+    /// any time; what was interrupted is taken up by --resume.
+    Abort(crate::abort::Asked),
+    /// Write one file with what a helper needs to know about this node, without secrets.
+    Diagnostics(crate::diagnostics::Diagnostics),
+    /// Say whether this node is as it should be and which command mends what is not.
+    ///
+    /// Exit code 1 if something is critical, 4 if something could not be asked.
+    Health(crate::health::Health),
+    /// Say whether anything stands in the way of beginning the migration on this node.
+    ///
+    /// Exit code 3 if something does. Changes nothing.
+    Preflight(crate::preflight::Preflight),
     /// Put files back as a snapshot has them.
     Rollback(Rollback),
     /// Show what there is to go back to.
@@ -81,6 +97,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     let root = cli.root.map_or_else(Root::system, Root::at);
     let node = Node::at(&root)?;
     match cli.command {
+        Command::Abort(asked) => crate::abort::run(&node, &asked),
+        Command::Diagnostics(asked) => crate::diagnostics::run(&node, &asked),
+        Command::Health(asked) => crate::health::run(&node, &asked),
+        Command::Preflight(asked) => crate::preflight::run(&node, &asked),
         Command::Phase(command) => phase::run(&node, command),
         Command::Rollback(arguments) => rollback::run(&node, &arguments),
         Command::Snapshot(command) => snapshot::run(&node, command),

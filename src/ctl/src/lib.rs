@@ -2,6 +2,9 @@
 //!
 //! ```text
 //!   cli ──► phase     where this node stands, and the steps up and down
+//!       ──► preflight, health   facts ─► judge (pure) ─► checks: a table, JSON, a Nagios line
+//!       ──► diagnostics         one file for a helper: collect ─► redact (pure) ─► archive
+//!       ──► abort     all the way back, step by step, resumable
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
 //!       ──► accept    what Rust wrote and has proven itself
@@ -12,12 +15,17 @@
 //! is `debian/hooks.toml`, the very file that the maintainer scripts carry. Small on purpose: no
 //! web stack, no statistics. Data goes to standard output, everything else to standard error.
 
+mod abort;
 mod accept;
+mod checks;
 mod cli;
+mod diagnostics;
 mod dpkg;
+mod health;
 mod person;
 mod phase;
 mod pick;
+mod preflight;
 mod rollback;
 mod screen;
 mod secrets;

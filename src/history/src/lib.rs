@@ -28,6 +28,7 @@ mod spec;
 pub mod state;
 mod store;
 mod transaction;
+mod watched;
 
 pub use change::{copy_tree, move_tree};
 pub use entry::{Entry, FILE_LIMIT, Meta, What, digest_at, read};
@@ -40,3 +41,4 @@ pub use snapshot::{Captured, Manifest, Snapshot, Why};
 pub use spec::{Item, Scope, Use};
 pub use store::Store;
 pub use transaction::{Stage, Transaction};
+pub use watched::{Seen, Watched};

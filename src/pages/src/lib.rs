@@ -30,7 +30,10 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
     let user = |cli| Program { cli, section: '1' };
     let daemon = |identity: service::Identity| Program { cli: identity.cli(), section: '8' };
     vec![
-        ("pve-network-rs", vec![user(ctl::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)]),
+        (
+            "pve-network-rs",
+            vec![user(ctl::cli()), user(network::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)],
+        ),
         ("debseal", vec![user(debseal::cli::cli())]),
     ]
 }
@@ -113,6 +116,7 @@ mod tests {
         let files = tree(dir.path());
         for (package, section, name) in [
             ("pve-network-rs", 1, "migration-ctl"),
+            ("pve-network-rs", 1, "pvenet-legacy"),
             ("pve-network-rs", 8, "pve-network-rs-daemon"),
             ("pve-network-rs", 8, "pve-network-migration"),
             ("debseal", 1, "debseal"),

@@ -7,6 +7,7 @@ use host::{Error, IoContext, Result};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use crate::health::Reporter;
 use crate::options::{Identity, Settings};
@@ -66,6 +67,9 @@ async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) 
         health.phase,
     );
     notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving {}", settings.socket.display()))])?;
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(keep_alive(patience));
+    }
 
     let stop = async {
         tokio::select! {
@@ -80,6 +84,19 @@ async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) 
         tracing::warn!("requests were still under way after {} s", DRAIN.as_secs());
     }
     Ok(())
+}
+
+/// Tells systemd's watchdog that we live, twice in each span that it allows (sd_notify(3)). It runs on
+/// the very thread that serves, so that one which hangs is silent and is started anew. A reader that
+/// waits for `/etc/pve` has a thread of its own and is no reason for that.
+async fn keep_alive(patience: Duration) {
+    let mut ticks = tokio::time::interval(patience / 2);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // If it can't be told, systemd ends us, and that is what the watchdog is for.
+        let _ = notify(&[NotifyState::Watchdog]);
+    }
 }
 
 /// Tells systemd; without `NOTIFY_SOCKET` nobody waits for it and nothing happens.

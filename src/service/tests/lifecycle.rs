@@ -94,3 +94,23 @@ fn killed_and_started_again_it_serves() {
     let again: Service = first.restart();
     assert!(again.get("/health").contains("200 OK"));
 }
+
+#[test]
+fn the_watchdog_hears_from_it_twice_in_its_span_and_only_if_there_is_one() {
+    for program in [DAEMON, MIDDLEWARE] {
+        let mut service = Setup::new(program).watched(Duration::from_millis(200)).start();
+        let begin = std::time::Instant::now();
+        for _ in 0..5 {
+            assert_eq!(service.notified(), "WATCHDOG=1");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        service.signal("TERM");
+        while service.notified() != "STOPPING=1" {}
+        assert_eq!(service.end().0, Some(0));
+        let mut unwatched = Setup::new(program).start();
+        std::thread::sleep(Duration::from_millis(300));
+        unwatched.signal("TERM");
+        assert_eq!(unwatched.notified(), "STOPPING=1", "nobody asked for signs of life");
+        unwatched.end();
+    }
+}

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use host::cluster::State;
-use host::{Cluster, Error, IoContext, Result, files};
+use host::{Cluster, Error, IoContext, Kind, Result, files};
 use model::NetworkFiles;
 
 use crate::journal::{Contents, Event};
@@ -126,15 +126,25 @@ fn check(store: &Store, plan: &Plan, present: &Captured) -> Result<(), String> {
     if before == after {
         return Ok(());
     }
+    stays_reachable(store, &before, &after).map_err(|e| e.to_string())
+}
+
+/// Whether a node whose network files become `after` keeps its management address, and its guests
+/// their bridges.
+///
+/// # Errors
+/// Why not, with [`host::Kind::Refused`].
+pub fn stays_reachable(store: &Store, before: &NetworkFiles, after: &NetworkFiles) -> Result<()> {
     let hosts = files::read_plain(&store.root.path("/etc/hosts"), 1 << 20).ok().flatten().unwrap_or_default();
-    let allowed = |bridges: &BTreeSet<String>| {
-        model::check(&before, &after, &hosts, &store.node, bridges).map_err(|e| e.to_string())
-    };
+    let allowed = |bridges: &BTreeSet<String>| model::check(before, after, &hosts, &store.node, bridges);
     match guest_bridges(store) {
-        Ok(bridges) => allowed(&bridges),
+        Ok(bridges) => Ok(allowed(&bridges)?),
         // Any bridge may be some guest's.
-        Err(why) => allowed(&BTreeSet::new())
-            .and_then(|()| allowed(&model::bridges(&before)).map_err(|e| format!("{e}, for all that is known: {why}"))),
+        Err(why) => {
+            allowed(&BTreeSet::new())?;
+            allowed(&model::bridges(before))
+                .map_err(|e| Error::of(Kind::Refused, format!("{e}, for all that is known: {why}")))
+        }
     }
 }
 
@@ -143,7 +153,10 @@ fn is_network(path: &Path) -> bool {
     path.starts_with("/etc/network") && path != Path::new("/etc/network/interfaces.new")
 }
 
-/// Bridges that this node's guests are plugged into, or why nobody can tell.
+/// Bridges that this node's guests are plugged into.
+///
+/// # Errors
+/// Nobody can tell: pmxcfs is not mounted, or a guest's configuration can't be read.
 fn guest_bridges(store: &Store) -> Result<BTreeSet<String>> {
     if Cluster::new(&store.root, &store.node).state() == State::Unmounted {
         return Err(Error::new("/etc/pve is not mounted, so guests can't be asked"));

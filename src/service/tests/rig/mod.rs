@@ -21,6 +21,7 @@ pub struct Setup {
     program: &'static str,
     dir: TempDir,
     systemd: Option<UnixDatagram>,
+    watchdog: Option<Duration>,
 }
 
 impl Setup {
@@ -31,11 +32,17 @@ impl Setup {
         }
         let systemd = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         systemd.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { program, dir, systemd: Some(systemd) }
+        Self { program, dir, systemd: Some(systemd), watchdog: None }
     }
 
     pub fn without_systemd(mut self) -> Self {
         self.systemd = None;
+        self
+    }
+
+    /// With a watchdog that waits this long.
+    pub fn watched(mut self, patience: Duration) -> Self {
+        self.watchdog = Some(patience);
         self
     }
 
@@ -57,6 +64,9 @@ impl Setup {
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
         if self.systemd.is_some() {
             command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
+        }
+        if let Some(patience) = self.watchdog {
+            command.env("WATCHDOG_USEC", patience.as_micros().to_string());
         }
         command
     }

@@ -1,0 +1,131 @@
+//! `migration-ctl abort`: out, in one command. Back to Perl, whatever the state of things.
+//!
+//! ```text
+//! phase perl-only ─► stop ─► restore what is on trial ─► reapply by Perl ─► diagnostics
+//!        └────────── abort.json before and after each: a killed run is resumed ─────┘
+//! ```
+//!
+//! A step that fails does not keep the later ones from being taken, unless they would build on it.
+
+mod state;
+mod steps;
+
+use std::time::Duration;
+
+use clap::Args;
+use history::Store;
+use host::{Error, Kind, Lock, Result};
+
+use crate::Node;
+use crate::checks::{COLUMNS, colour, wrap};
+use crate::cli::out;
+use state::{Abort, Outcome, Step, Taken, may_run};
+
+/// `migration-ctl abort …`.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Take up an abort that was interrupted or failed in part, where it stands.
+    #[arg(long)]
+    resume: bool,
+    /// Show what would be done and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// When an abort was begun that is not over yet. One that can't be read counts as such.
+pub(crate) fn unfinished(store: &Store) -> Option<String> {
+    match Abort::read(store) {
+        Ok(Some(abort)) if !abort.remaining().is_empty() => Some(abort.time().to_string()),
+        Ok(_) => None,
+        Err(error) => Some(format!("an unknown time ({error})")),
+    }
+}
+
+/// Takes all steps, or those that are left.
+pub(crate) fn run(node: &Node, asked: &Asked) -> Result<()> {
+    let store = &node.store;
+    if asked.dry_run {
+        let steps = if asked.resume { interrupted(store)?.remaining() } else { Step::ALL.into() };
+        return steps.into_iter().try_for_each(|step| show_plan(node, step));
+    }
+    store.prepare()?;
+    let _lock = Lock::take(&store.path("abort.lock"), Duration::from_secs(1))?;
+    let mut abort = if asked.resume {
+        interrupted(store)?
+    } else {
+        Abort::begin(store.clock.now().seconds(), node.switch.effective().phase.to_string())
+    };
+    let steps = abort.remaining();
+    if steps.is_empty() {
+        eprintln!("the abort of {} is complete", abort.time());
+        return Ok(());
+    }
+    // A full disk must not keep anyone from going back; what can't be recorded is only repeated.
+    let record = |abort: &Abort| {
+        if let Err(error) = abort.write(store) {
+            eprintln!("migration-ctl: {error}; the abort goes on, but can't be resumed");
+        }
+    };
+    record(&abort);
+    let mut taken = Vec::new();
+    for step in steps {
+        let result = if may_run(&abort, step) { steps::take(node, step) } else { skipped(step) };
+        show(&result)?;
+        abort.record(result.clone());
+        record(&abort);
+        taken.push(result);
+    }
+    match taken.iter().filter(|t| t.outcome != Outcome::Done).count() {
+        0 => Ok(()),
+        _ if abort.remaining().is_empty() => {
+            Err(Error::new("all is done but what is left to you: run the command above"))
+        }
+        count => Err(Error::new(format!("{count} of {} steps are not done", taken.len()))
+            .way_out("run the commands above, or mend what they name, then: migration-ctl abort --resume")),
+    }
+}
+
+fn interrupted(store: &Store) -> Result<Abort> {
+    Abort::read(store)?.ok_or_else(|| {
+        Error::of(Kind::Refused, "there is no abort to resume").way_out("'migration-ctl abort' begins one")
+    })
+}
+
+fn skipped(step: Step) -> Taken {
+    Taken {
+        step,
+        outcome: Outcome::Skipped,
+        line: "not tried: what stands in the files is not what it should be".into(),
+        next: Some("migration-ctl snapshot list".into()),
+    }
+}
+
+fn show_plan(node: &Node, step: Step) -> Result<()> {
+    let lines = steps::foresee(node, step);
+    let lines = lines.iter().flat_map(|line| wrap(line, COLUMNS - 13));
+    for (number, line) in lines.enumerate() {
+        let name = if number == 0 { step.name() } else { "" };
+        out(format_args!("{name:<12} {line}"))?;
+    }
+    Ok(())
+}
+
+fn show(taken: &Taken) -> Result<()> {
+    let (mark, code) = match taken.outcome {
+        Outcome::Done => ("✓", "32"),
+        Outcome::Failed | Outcome::Skipped => ("✗", "1;31"),
+        Outcome::Left => ("!", "33"),
+    };
+    let mark = if colour() { format!("\x1b[{code}m{mark}\x1b[0m") } else { mark.to_owned() };
+    for (number, line) in wrap(&taken.line, COLUMNS - 15).iter().enumerate() {
+        if number == 0 {
+            out(format_args!("{mark} {:<12} {line}", taken.step.name()))?;
+        } else {
+            out(format_args!("{:15}{line}", ""))?;
+        }
+    }
+    match &taken.next {
+        Some(next) => out(format_args!("  > {next}")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,56 @@
+//! `migration-ctl health`: is this node as it should be, and if not, which command mends it?
+
+pub(crate) mod facts;
+pub(crate) mod judge;
+
+use clap::Args;
+use host::{Error, Kind, Result};
+
+use crate::Node;
+use crate::checks::{Report, State, colour};
+use crate::cli::{Form, Output, out};
+use facts::Facts;
+
+/// `migration-ctl health …`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Print one line with performance data and exit as a Nagios plugin does: 0 ok, 1 warning, 2
+    /// critical, 3 unknown.
+    #[arg(long, conflicts_with = "output")]
+    nagios: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Judges the node as it is now.
+pub(crate) fn report(node: &Node) -> Report {
+    let facts = Facts::read(node);
+    Report { node: facts.node.clone(), checks: judge::judge(&facts), figures: judge::figures(&facts) }
+}
+
+/// Prints the report. Exit 0 if nothing is critical and everything could be asked, 1 if something
+/// is critical, 4 if something could not be asked.
+pub(crate) fn run(node: &Node, asked: &Health) -> Result<()> {
+    let report = report(node);
+    if asked.nagios {
+        out(report.nagios())?;
+        std::process::exit(report.state().nagios().into());
+    }
+    print(&report, asked.output.output)?;
+    let count = |state| report.checks.iter().filter(|c| c.state == state).count();
+    match (count(State::Critical), count(State::Unknown)) {
+        (0, 0) => Ok(()),
+        (0, unknown) => {
+            Err(Error::of(Kind::Inconclusive, format!("{unknown} of {} checks can't be made", report.checks.len())))
+        }
+        (bad, _) => Err(Error::new(format!("{bad} of {} checks are critical", report.checks.len()))),
+    }
+}
+
+/// As text or JSON.
+pub(crate) fn print(report: &Report, form: Form) -> Result<()> {
+    match form {
+        Form::Json => out(report.json()),
+        Form::Text => out(report.text(colour()).trim_end()),
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line of `pvenet-legacy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use host::{Result, Root};
+use serde_json::json;
+
+use crate::Node;
+use crate::legacy::{self, Asked, INTERFACES, PENDING};
+
+/// Applies and validates this node's network configuration through Proxmox VE's own Perl.
+///
+/// It is the way back: whatever phase the node is in, this is what Proxmox's GUI does when "Apply
+/// Configuration" is pressed, with a snapshot before it and a line in the operation journal.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 refused.
+#[derive(Debug, Parser)]
+#[command(name = "pvenet-legacy", version, max_term_width = 100)]
+struct Cli {
+    /// Work on the system below DIR instead of the running one.
+    #[arg(long, value_name = "DIR", global = true, hide = true)]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the pending configuration the running one.
+    ///
+    /// Takes a snapshot, records what is about to happen, calls pvesh, which renames
+    /// /etc/network/interfaces.new to interfaces and runs ifreload, and waits until that is done. It
+    /// does not go back by itself when that fails; the message names the command that does.
+    Apply {
+        /// Show what would be done and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Apply even what would lose the management address or a guest's bridge.
+        #[arg(long)]
+        force: bool,
+        /// Give up after this long.
+        #[arg(long, value_name = "SECONDS", default_value_t = legacy::PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+        timeout: u64,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ask Perl and our own check about the pending configuration, or else the running one.
+    Validate {
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    output: Form,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; carries `schema_version`.
+    Json,
+}
+
+/// The command line as clap knows it: for man pages and completions.
+pub fn cli() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pvenet-legacy: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let node = Node::at(&cli.root.map_or_else(Root::system, Root::at))?;
+    match cli.command {
+        Command::Apply { dry_run: true, force, timeout, output } => {
+            plan(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output)
+        }
+        Command::Apply { dry_run: false, force, timeout, output } => {
+            apply(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output)
+        }
+        Command::Validate { output } => validate(&node, output.output),
+    }
+}
+
+fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
+    let pending = legacy::plan(node, asked)?;
+    let (name, pvesh) = (&node.store.node, format!("pvesh set /nodes/{}/network", node.store.node));
+    if form == Form::Json {
+        return out(json!({"schema_version": 1, "node": name, "pending": pending, "command": pvesh}));
+    }
+    if pending {
+        out(format_args!("replace {INTERFACES} by {PENDING}"))?;
+    }
+    out(format_args!("run {pvesh}"))
+}
+
+fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
+    let applied = legacy::apply(node, asked)?;
+    let seen = &applied.seen;
+    for note in &applied.notes {
+        eprintln!("pvenet-legacy: {note}");
+    }
+    if form == Form::Json {
+        return out(json!({
+            "schema_version": 1, "node": node.store.node, "operation": seen.id, "snapshot": seen.snapshot,
+            "changed": seen.changed, "duration_ms": seen.duration_ms, "task": applied.upid,
+        }));
+    }
+    for path in &seen.changed {
+        out(format_args!("changed {path}"))?;
+    }
+    eprintln!(
+        "applied by Perl in {}.{:03} s; to undo: migration-ctl rollback --to {}",
+        seen.duration_ms / 1000,
+        seen.duration_ms % 1000,
+        seen.snapshot
+    );
+    Ok(())
+}
+
+fn validate(node: &Node, form: Form) -> Result<()> {
+    let valid = legacy::validate(node)?;
+    let file = if valid.pending { PENDING } else { INTERFACES };
+    if form == Form::Json {
+        return out(json!({
+            "schema_version": 1, "node": node.store.node, "file": file, "pending": valid.pending,
+            "interfaces": valid.interfaces,
+        }));
+    }
+    match valid.interfaces {
+        Some(count) => out(format_args!("{file}: Perl reads {count} interfaces; our own check has nothing against it")),
+        None => out(format_args!("{file}: our own check has nothing against it; Perl was not asked")),
+    }
+}
+
+/// Prints a line of data. A reader that went away, as `head` does, ends the program quietly.
+fn out(line: impl std::fmt::Display) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => host::IoContext::doing(done, || "cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::cli().debug_assert();
+    }
+}
