@@ -273,6 +273,7 @@ fn no_secret_of_any_kind_leaves_in_a_bundle() {
     {
         assert!(all.contains(kept), "{kept} is gone from\n{all}");
     }
+    assert!(names.iter().all(|(name, _)| name.starts_with("b/")), "its folder is named as the file is");
     let missing = &names.iter().find(|(n, _)| n.ends_with("/MISSING.txt")).unwrap().1;
     assert!(missing.contains("commands/journal.txt: journalctl was not asked"), "{missing}");
     assert!(missing.contains("files/etc/pve/priv/ipam.db: left out"), "{missing}");

@@ -79,5 +79,8 @@ pub(crate) fn bundle(node: &Node, path: &Path) -> Result<()> {
     });
     parts.extend(collect::collect(node, &units));
     let time = node.store.clock.now().seconds();
-    archive::write(path, &archive::pack(&top(node), &parts, time)?)
+    // Its folder is named as the file is, so that two unpacked side by side stay two.
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let top = file.strip_suffix(".tar.zst").unwrap_or(&file);
+    archive::write(path, &archive::pack(top, &parts, time)?)
 }
