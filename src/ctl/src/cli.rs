@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::{Result, Root};
 
+use crate::config::Config;
+use crate::feature::Feature;
 use crate::phase::Phase;
 use crate::rollback::Rollback;
 use crate::snapshot::Snapshot;
-use crate::{Node, phase, rollback, snapshot};
+use crate::{Node, config, feature, phase, rollback, snapshot};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
 ///
@@ -30,6 +32,12 @@ enum Command {
     /// Show or change how much of this node's network Rust may manage.
     #[command(subcommand)]
     Phase(Phase),
+    /// Let our programs write, or keep them from it.
+    #[command(subcommand)]
+    Feature(Feature),
+    /// Check, show or replace migration.toml as a whole.
+    #[command(subcommand)]
+    Config(Config),
     /// Put files back as a snapshot has them.
     Rollback(Rollback),
     /// Show what there is to go back to.
@@ -76,6 +84,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     let node = Node::at(&root)?;
     match cli.command {
         Command::Phase(command) => phase::run(&node, command),
+        Command::Feature(command) => feature::run(&node, command),
+        Command::Config(command) => config::run(&node, command),
         Command::Rollback(arguments) => rollback::run(&node, &arguments),
         Command::Snapshot(command) => snapshot::run(&node, command),
     }

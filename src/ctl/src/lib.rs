@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   cli ──► phase     where this node stands, and the steps up and down
+//!       ──► feature   which of our programs may write
+//!       ──► config    migration.toml as a whole
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
 //! ```
@@ -11,8 +13,11 @@
 //! web stack, no statistics. Data goes to standard output, everything else to standard error.
 
 mod cli;
+mod config;
+mod feature;
 mod phase;
 mod rollback;
+mod services;
 mod snapshot;
 
 pub use cli::{Cli, cli, main};

@@ -57,12 +57,28 @@ fn every_line_of_the_shipped_file_survives() {
 }
 
 #[test]
-fn every_phase_is_the_common_one_and_each_node_s_own() {
+fn the_common_phase_and_features() {
     let before = "# top\nphase = 'rust-full' # all\n[nodes.a] # first\nphase = 'rust-sdn'\n[nodes.b]\n";
-    let after = "# top\nphase = \"perl-only\" # all\n[nodes.a] # first\nphase = \"perl-only\"\n[nodes.b]\n";
-    assert_eq!(set_every_phase(before, Phase::PerlOnly).unwrap(), after);
-    assert_eq!(set_every_phase(after, Phase::PerlOnly).unwrap(), after);
-    assert_eq!(set_every_phase("[canary]\n", Phase::RustSdn).unwrap(), "phase = \"rust-sdn\"\n[canary]\n");
+    let after = before.replace("'rust-full'", "\"perl-only\"");
+    assert_eq!(set_common_phase(before, Phase::PerlOnly).unwrap(), after);
+    assert_eq!(set_common_phase(&after, Phase::PerlOnly).unwrap(), after);
+    assert_eq!(set_common_phase("[canary]\n", Phase::RustSdn).unwrap(), "phase = \"rust-sdn\"\n[canary]\n");
+    for (before, after) in [
+        ("", "features = { rust_cli = true }\n"),
+        (
+            "features = { rust_cli = false, rust_daemon = true } # x\n",
+            "features = { rust_cli = true, rust_daemon = true } # x\n",
+        ),
+        (
+            "[features]\nrust_daemon = true # d\n\n[canary]\n",
+            "[features]\nrust_daemon = true # d\nrust_cli = true\n\n[canary]\n",
+        ),
+        ("features.rust_cli = false\n", "features.rust_cli = true\n"),
+        ("features.rust_cli  =  true#\n", "features.rust_cli  =  true#\n"),
+    ] {
+        assert_eq!(set_feature(before, "rust_cli", true).unwrap(), after, "{before}");
+    }
+    assert_eq!(set_feature("", "rust_gui", true).unwrap_err().kind(), Kind::Usage);
 }
 
 #[test]
