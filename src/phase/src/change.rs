@@ -1,6 +1,7 @@
 //! What a change of phase means: from what the two files say and what is wanted, to what is written.
 //! Pure; [`Machine`](crate::Machine) carries it out.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use host::files::sha256;
@@ -76,7 +77,7 @@ pub enum Seen {
 }
 
 /// What a change is decided on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     /// The path of the cluster's file, for messages.
     pub file: String,
@@ -88,6 +89,8 @@ pub struct Facts {
     pub cluster: Seen,
     /// This node's ceiling.
     pub ceiling: Said,
+    /// The file as it was understood.
+    parsed: OnceCell<std::result::Result<Option<Migration>, (Kind, String)>>,
 }
 
 /// What to write.
@@ -120,6 +123,11 @@ impl Plan {
 }
 
 impl Facts {
+    /// What was read: the cluster's file, at the path `file`, and the ceiling of `node`.
+    pub fn new(file: String, node: String, known: Vec<String>, cluster: Seen, ceiling: Said) -> Self {
+        Self { file, node, known, cluster, ceiling, parsed: OnceCell::new() }
+    }
+
     /// The phase that this node is in.
     pub fn effective(&self) -> Effective {
         let cluster = match &self.cluster {
@@ -145,7 +153,12 @@ impl Facts {
     /// # Errors
     /// It can't be read or understood.
     pub fn migration(&self) -> Result<Option<Migration>> {
-        self.bytes()?.map(|bytes| config::parse_bytes(bytes, &self.file)).transpose()
+        let read = || {
+            let parsed = self.bytes()?.map(|bytes| config::parse_bytes(bytes, &self.file));
+            parsed.transpose()
+        };
+        let parsed = self.parsed.get_or_init(|| read().map_err(|e: Error| (e.kind(), e.to_string())));
+        parsed.clone().map_err(|(kind, why)| Error::of(kind, why))
     }
 
     /// Every node of the cluster, this one included, each once.
@@ -207,37 +220,49 @@ pub fn plan(wish: &Wish, facts: &Facts, overridden: Option<&Override>) -> Result
     plan.raises |= plan.steps.iter().any(|s| s.to > s.from)
         || plan.ceiling.is_some_and(|ceiling| ceiling > allowed)
         || plan.overridden.is_some();
-    plan.describe(facts);
+    if let Some(text) = &plan.cluster {
+        let before = facts.migration().ok().flatten();
+        let after = Migration::parse(text, WHOLE)?;
+        plan.raises |= raises_a_line(before.as_ref().unwrap_or(&Migration::default()), &after);
+        plan.describe_cluster(facts, before, &after);
+    }
+    plan.describe_ceiling(facts);
     Ok(plan)
 }
 
+/// Whether the cluster's file wants more of a node afterwards, though its ceiling may hold it lower.
+fn raises_a_line(before: &Migration, after: &Migration) -> bool {
+    let mut named = before.nodes.keys().chain(after.nodes.keys());
+    after.phase > before.phase || named.any(|node| after.node_phase(node) > before.node_phase(node))
+}
+
 impl Plan {
+    fn describe_ceiling(&mut self, facts: &Facts) {
+        let Some(to) = self.ceiling else { return };
+        let from = match &facts.ceiling {
+            Said::Phase(phase) => Some(phase.to_string()),
+            _ => None,
+        };
+        self.changes.insert(0, Setting { key: CEILING.to_owned(), from, to: Some(to.to_string()) });
+    }
+
     /// Lists what differs afterwards, key by key.
-    fn describe(&mut self, facts: &Facts) {
-        if let Some(to) = self.ceiling {
-            let from = match &facts.ceiling {
-                Said::Phase(phase) => Some(phase.to_string()),
-                _ => None,
-            };
-            self.changes.push(Setting { key: CEILING.to_owned(), from, to: Some(to.to_string()) });
-        }
-        let Some(text) = &self.cluster else { return };
-        let before = facts.migration().ok().flatten();
-        let after = Migration::parse(text, WHOLE).unwrap_or_default();
+    fn describe_cluster(&mut self, facts: &Facts, before: Option<Migration>, after: &Migration) {
         let known = before.is_some();
-        let (before, after) = (settings(&before.unwrap_or_default()), settings(&after));
+        let (before, after) = (settings(&before.unwrap_or_default()), settings(after));
         for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
             let (from, to) = (before.get(key), after.get(key));
             if from != to {
                 self.changes.push(Setting { key: key.clone(), from: from.cloned(), to: to.cloned() });
             }
         }
-        if !known || self.changes.iter().all(|c| c.key == CEILING) {
+        if !known || self.changes.is_empty() {
             let from = match &facts.cluster {
                 Seen::Bytes(bytes) => Some(sha256(bytes)),
                 _ => None,
             };
-            self.changes.push(Setting { key: WHOLE.to_owned(), from, to: Some(sha256(text.as_bytes())) });
+            let to = self.cluster.as_ref().map(|text| sha256(text.as_bytes()));
+            self.changes.push(Setting { key: WHOLE.to_owned(), from, to });
         }
     }
 
@@ -384,6 +409,7 @@ fn again(facts: &Facts, ceiling: Option<Phase>, line: Option<Phase>) -> Result<P
     if let Some(line) = line.filter(|line| now.node_phase(&facts.node) != *line) {
         plan.cluster = edit_text(facts, |text| edit::set_node_phase(text, &facts.node, line))?;
         after.cluster = plan.cluster.clone().map_or(after.cluster, |text| Seen::Bytes(text.into_bytes()));
+        after.parsed = OnceCell::new();
     }
     plan.step(&facts.node, facts.effective().phase, after.effective().phase);
     Ok(plan)

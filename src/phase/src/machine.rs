@@ -95,6 +95,7 @@ pub struct Machine {
     before: Option<Vec<u8>>,
     plan: Plan,
     todo: Vec<Part>,
+    done: Vec<Part>,
     failed: Vec<(Part, Error)>,
     unrecorded: Vec<Error>,
 }
@@ -110,6 +111,7 @@ impl Machine {
             before: None,
             plan: Plan::default(),
             todo: Vec::new(),
+            done: Vec::new(),
             failed: Vec::new(),
             unrecorded: Vec::new(),
         }
@@ -167,13 +169,7 @@ impl Machine {
 
     fn decide(&mut self, cluster: Seen, ceiling: Said) -> Result<()> {
         let request = &self.request;
-        let facts = Facts {
-            file: request.file.clone(),
-            node: request.node.clone(),
-            known: request.known.clone(),
-            cluster,
-            ceiling,
-        };
+        let facts = Facts::new(request.file.clone(), request.node.clone(), request.known.clone(), cluster, ceiling);
         let new = plan(&request.wish, &facts, request.overridden.as_ref())?;
         if self.tries == 1 {
             self.from = facts.effective().phase;
@@ -183,6 +179,7 @@ impl Machine {
             _ => None,
         };
         self.failed.clear();
+        self.done.clear();
         // Up: the ceiling last, so that it is never higher than what was agreed. Down: first, since it
         // needs nobody.
         self.todo = if new.raises { vec![Part::Cluster, Part::Ceiling] } else { vec![Part::Ceiling, Part::Cluster] };
@@ -205,11 +202,16 @@ impl Machine {
             }
             None => Ok(()),
         };
-        if let (Err(error), Some(part)) = (done, part) {
-            self.failed.push((part, error));
-            if self.plan.raises {
-                self.todo.clear();
+        match (done, part) {
+            (Ok(()), part) => self.done.extend(part),
+            (Err(error), Some(part)) => {
+                self.failed.push((part, error));
+                // Going up, the ceiling is not touched once the cluster's file has failed.
+                if self.plan.raises {
+                    self.todo.clear();
+                }
             }
+            (Err(_), None) => {}
         }
         self.state = if self.todo.is_empty() { State::Outcome } else { State::Write };
     }
@@ -236,14 +238,13 @@ impl Machine {
     }
 
     fn outcome(&self) -> Event {
-        let failed = |wanted: Part| self.failed.iter().any(|(part, _)| *part == wanted);
-        let changes = |key: &dyn Fn(&str) -> bool| self.plan.changes.iter().any(|c| key(&c.key));
-        let (ceiling, cluster) = (changes(&|k| k == crate::record::CEILING), changes(&|k| k != crate::record::CEILING));
-        let outcome = match (failed(Part::Ceiling), failed(Part::Cluster) || self.plan.no_cluster.is_some()) {
-            (false, false) => Outcome::Done,
-            (false, true) if ceiling => Outcome::CeilingOnly,
-            // Going up, the ceiling is not touched once the cluster's file has failed.
-            (true, false) if cluster => Outcome::ClusterOnly,
+        let cluster = self.plan.cluster.is_some() || self.plan.no_cluster.is_some();
+        let ceiling = self.plan.ceiling.is_some();
+        let done = |part: Part| self.done.contains(&part);
+        let outcome = match (done(Part::Ceiling) || !ceiling, done(Part::Cluster) || !cluster) {
+            (true, true) => Outcome::Done,
+            (true, false) if ceiling => Outcome::CeilingOnly,
+            (false, true) if cluster => Outcome::ClusterOnly,
             _ => Outcome::Failed,
         };
         let mut errors: Vec<String> = self.failed.iter().map(|(_, error)| error.to_string()).collect();

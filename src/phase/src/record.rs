@@ -2,8 +2,8 @@
 //!
 //! Each line carries the SHA-256 of the line before it, byte for byte. A line is written and synced
 //! *before* what it speaks of becomes visible, and an outcome follows. A line that a power cut left
-//! half-written is ended by the next append and stays part of the chain: it announced a change that
-//! was never made. Everything here is pure; [`History`](crate::History) reads and writes the file.
+//! half-written is ended with `#cut` by the next append and stays part of the chain, as often as that
+//! happens: it announced a change that was never made. Everything here is pure; [`History`](crate::History) reads and writes the file.
 
 use host::files::sha256;
 use serde::{Deserialize, Serialize};
@@ -135,18 +135,36 @@ pub struct Record {
     pub event: Event,
 }
 
-/// The bytes to append to a history that ends in `tail` (all of it, or at least its last line).
+/// How a line ends that was left half-written. No JSON object does.
+const CUT: &[u8] = b"#cut";
+
+/// The bytes to append to a history that ends in `tail` (all of it, or at least its last lines).
 pub fn append(tail: &[u8], time: i64, event: Event) -> Vec<u8> {
-    // A line that a power cut left without its end is ended, and stands in the chain as it is.
-    let cut = !tail.is_empty() && tail.last() != Some(&b'\n');
-    let last = tail.strip_suffix(b"\n").unwrap_or(tail).rsplit(|b| *b == b'\n').next();
-    let previous = last.filter(|_| !tail.is_empty()).map(sha256);
+    let mut line = Vec::new();
+    let mut before = tail.strip_suffix(b"\n").unwrap_or(tail).to_vec();
+    if !tail.is_empty() && tail.last() != Some(&b'\n') {
+        before.extend(CUT);
+        line.extend(CUT);
+        line.push(b'\n');
+    }
+    let previous = (!before.is_empty()).then(|| sha256(since_last_whole(&before)));
     let record = Record { format: FORMAT, previous, time, event };
-    let mut line = if cut { vec![b'\n'] } else { Vec::new() };
     // Strings, numbers and options of them: there is nothing in it that JSON could not hold.
     line.extend(serde_json::to_vec(&record).unwrap_or_default());
     line.push(b'\n');
     line
+}
+
+/// The last line that was not cut short, with those after it that were.
+fn since_last_whole(bytes: &[u8]) -> &[u8] {
+    let mut end = bytes.len();
+    loop {
+        let begin = bytes[..end].iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+        if begin == 0 || !bytes[begin..end].ends_with(CUT) {
+            return &bytes[begin..];
+        }
+        end = begin - 1;
+    }
 }
 
 /// What a history holds, and whether its chain is whole.
@@ -158,9 +176,12 @@ pub struct Contents {
     pub cut: Vec<usize>,
     /// The first line at which the chain breaks, and how.
     pub broken: Option<(usize, String)>,
-    /// SHA-256 of the last line: to be noted elsewhere, since a chain can't tell that its end is missing.
+    /// What the next line will carry: to be noted elsewhere, since a chain can't tell that its end is missing.
     pub head: Option<String>,
     lines: usize,
+    /// The last whole line and those cut short after it.
+    since: Vec<u8>,
+    /// A line that has no end yet.
     open: Vec<u8>,
 }
 
@@ -190,40 +211,36 @@ impl Contents {
 
     fn line(&mut self, line: &[u8]) {
         self.lines += 1;
-        let (number, digest) = (self.lines, sha256(line));
-        // What could not be read is excused by the line after it, which vouches for it as it is.
-        let before = self.cut.last().copied().filter(|cut| *cut + 1 == number);
-        match serde_json::from_slice::<Record>(line) {
-            Ok(record) => {
-                if record.previous != self.head {
-                    let after = before.map_or_else(String::new, |cut| format!(" (line {cut} can't be read)"));
-                    self.breaks(number, format!("it does not follow the line before it{after}"));
-                }
-                if record.format != FORMAT {
-                    self.breaks(number, format!("format {} is not known to this version", record.format));
-                }
-                self.records.push((number, record));
+        let number = self.lines;
+        if line.ends_with(CUT) {
+            // The next whole line vouches for it as it is.
+            self.cut.push(number);
+            if number > 1 {
+                self.since.push(b'\n');
             }
-            Err(_) => {
-                if before.is_some() {
-                    self.breaks(number, "two lines in a row can't be read".to_owned());
+        } else {
+            match serde_json::from_slice::<Record>(line) {
+                Ok(record) => {
+                    if record.previous != self.head {
+                        self.breaks(number, "it does not follow the line before it");
+                    }
+                    if record.format != FORMAT {
+                        self.breaks(number, &format!("format {} is not known to this version", record.format));
+                    }
+                    self.records.push((number, record));
                 }
-                self.cut.push(number);
+                Err(_) => self.breaks(number, "it can't be read"),
             }
+            self.since.clear();
         }
-        self.head = Some(digest);
+        self.since.extend_from_slice(line);
+        self.head = Some(sha256(&self.since));
     }
 
-    fn breaks(&mut self, number: usize, how: String) {
+    fn breaks(&mut self, number: usize, how: &str) {
         if self.broken.is_none() {
-            self.broken = Some((number, how));
+            self.broken = Some((number, how.to_owned()));
         }
-    }
-
-    /// Where the chain breaks, if it does: an unreadable last line counts, since nothing vouches for it.
-    pub fn verdict(&self) -> Option<(usize, String)> {
-        let last = self.cut.last().filter(|cut| **cut == self.lines);
-        self.broken.clone().or_else(|| last.map(|line| (*line, "it can't be read".to_owned())))
     }
 
     /// Each change with its line and how it ended; `None` if it was interrupted or is still under way.
@@ -256,29 +273,23 @@ impl Contents {
         out
     }
 
-    /// Values that this node's ceiling may have, as far as the history knows: the last one that is
-    /// done, and any that an interrupted change may have set since. `None` means that there is no ceiling.
+    /// Values that this node's ceiling may have, as far as the history knows; several if a change was
+    /// interrupted. `None` means that there is no ceiling.
     pub fn ceilings(&self) -> Vec<Option<String>> {
-        let mut out = vec![None];
-        for change in self.changes() {
-            let Some(set) = change.settings.iter().find(|s| s.key == CEILING) else { continue };
-            match change.outcome {
-                Some(Outcome::Done | Outcome::CeilingOnly) => out = vec![set.to.clone()],
-                Some(Outcome::ClusterOnly | Outcome::Failed) => {}
-                Some(Outcome::Unknown) | None => out.push(set.to.clone()),
-            }
-        }
-        out
+        self.follow_ceiling().0
     }
 
     /// Lines before which the ceiling was changed by something that left no line.
     pub fn gaps(&self) -> Vec<usize> {
-        let mut known: Vec<Option<String>> = vec![None];
-        let mut out = Vec::new();
+        self.follow_ceiling().1
+    }
+
+    fn follow_ceiling(&self) -> (Vec<Option<String>>, Vec<usize>) {
+        let (mut known, mut gaps) = (vec![None], Vec::new());
         for change in self.changes() {
             let Some(set) = change.settings.iter().find(|s| s.key == CEILING) else { continue };
             if !known.contains(&set.from) {
-                out.push(change.line);
+                gaps.push(change.line);
             }
             known = match change.outcome {
                 Some(Outcome::Done | Outcome::CeilingOnly) => vec![set.to.clone()],
@@ -286,7 +297,7 @@ impl Contents {
                 Some(Outcome::Unknown) | None => vec![set.from.clone(), set.to.clone()],
             };
         }
-        out
+        (known, gaps)
     }
 }
 

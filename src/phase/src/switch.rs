@@ -68,13 +68,8 @@ impl Switch {
 
     /// What a change is decided on, as the disk has it now.
     pub fn facts(&self) -> Facts {
-        Facts {
-            file: self.migration.display().to_string(),
-            node: self.node.clone(),
-            known: self.known(),
-            cluster: self.seen(),
-            ceiling: self.ceiling().into(),
-        }
+        let file = self.migration.display().to_string();
+        Facts::new(file, self.node.clone(), self.known(), self.seen(), self.ceiling().into())
     }
 
     /// What [`Switch::change`] would write now.

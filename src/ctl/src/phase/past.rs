@@ -24,7 +24,7 @@ pub(super) fn run(node: &Node, verify: bool, form: Form) -> Result<()> {
                     "expires": o.expires, "expired": o.expired})
             })
             .collect();
-        let broken = contents.verdict().map(|(line, why)| json!({"line": line, "why": why}));
+        let broken = contents.broken.as_ref().map(|(line, why)| json!({"line": line, "why": why}));
         out(json!({
             "schema_version": 1, "node": node.switch.node, "changes": changes, "open_overrides": open,
             "chain": {"broken": broken, "cut": contents.cut, "ends_cut": contents.ends_cut(), "head": contents.head,
@@ -63,7 +63,7 @@ impl Findings {
     fn of(node: &Node, contents: &Contents) -> Self {
         let ceiling = node.switch.ceiling().ok().map(|c| c.map(|p| p.to_string()));
         Self {
-            broken: contents.verdict(),
+            broken: contents.broken.clone(),
             gaps: contents.gaps(),
             explains: ceiling.is_some_and(|now| contents.ceilings().contains(&now)),
             cut: contents.cut.clone(),
