@@ -117,4 +117,28 @@ proptest::proptest! {
             proptest::prop_assert_eq!(set_node_phase(&edited, &node, Phase::ALL[to]).unwrap(), edited);
         }
     }
+
+    /// Every byte but those of the value stays, whatever stands around it.
+    #[test]
+    fn every_other_byte_stays(
+        before in "(#[ -~é]{0,9}\n|\n|fallback_enabled  = true#x\n){0,3}", space in "[ \t]{0,3}", comment in "( *#[ -~é]{0,9})?",
+        after in "(#[ -~é]{0,9}\n|\n){0,3}", end in "(#[a-z]{0,4})?", from in 0usize..6, to in 0usize..6, header in 0usize..3,
+    ) {
+        let (from, to) = (Phase::ALL[from], Phase::ALL[to]);
+        let head = ["[nodes.a]\nphase", "nodes.a.phase", "[nodes]\na.phase"][header];
+        let text = |value: &str| format!("{before}{head}{space}={space}{value}{comment}\n{after}{end}");
+        let old = text(&format!("'{from}'"));
+        if Migration::parse(&old, "m").is_ok() {
+            let edited = set_node_phase(&old, "a", to).unwrap();
+            let expected = if from == to { old } else { text(&format!("\"{to}\"")) };
+            proptest::prop_assert_eq!(edited, expected);
+        }
+    }
+
+    #[test]
+    fn whatever_is_edited_nothing_panics(text in "\\PC{0,80}", node in "\\PC{0,8}") {
+        let _ = set_node_phase(&text, &node, Phase::RustSdn);
+        let _ = set_common_phase(&text, Phase::RustSdn);
+        let _ = set_feature(&text, "rust_cli", true);
+    }
 }

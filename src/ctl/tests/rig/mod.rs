@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -84,11 +85,26 @@ impl Node {
     }
 
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
-        let mut command = self.command(arguments);
-        let line = format!("{command:?}");
-        let out = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Output { stdout: text(out.stdout), stderr: text(out.stderr), code: out.status.code(), line }
+        Output::of(&mut self.command(arguments))
+    }
+
+    /// As somebody who may not read `path`: as nobody where the test is root, whom no mode stops.
+    pub fn run_as_nobody<S: AsRef<OsStr>>(&self, path: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+        let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(self.dir.path(), 0o755);
+        let program = self.dir.path().join("migration-ctl");
+        fs::copy(env!("CARGO_BIN_EXE_migration-ctl"), &program).unwrap();
+        mode(&self.path(path), 0);
+        let mut command = match fs::metadata("/proc/self").unwrap().uid() {
+            0 => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
+                command
+            }
+            _ => Command::new(&program),
+        };
+        command.arg("--root").arg(self.dir.path().join("root")).args(arguments);
+        Output::of(&mut command)
     }
 
     pub fn json<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Value {
@@ -97,6 +113,13 @@ impl Node {
 }
 
 impl Output {
+    fn of(command: &mut Command) -> Self {
+        let line = format!("{command:?}");
+        let out = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { stdout: text(out.stdout), stderr: text(out.stderr), code: out.status.code(), line }
+    }
+
     #[track_caller]
     fn must(self, right: bool, what: &str) -> Self {
         assert!(right, "{}: {what}\nexit {:?}\n{}\n{}", self.line, self.code, self.stdout, self.stderr);
