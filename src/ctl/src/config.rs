@@ -68,7 +68,7 @@ fn strangers(facts: &Facts, migration: &Migration) {
     if facts.known.is_empty() {
         return; // no cluster, whose nodes one could know
     }
-    let named = migration.nodes.keys().map(|n| (format!("nodes.{n}"), n));
+    let named = migration.nodes.keys().map(|n| (format!("nodes.{n}.phase"), n));
     let ordered = migration.canary_order.iter().map(|n| ("canary.order".to_owned(), n));
     for (key, name) in named.chain(ordered).filter(|(_, name)| !facts.known.contains(name)) {
         eprintln!("{key}: the cluster has no node '{name}' (there is: {})", facts.known.join(", "));
