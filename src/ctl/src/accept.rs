@@ -53,7 +53,7 @@ pub(crate) fn run(node: &Node, asked: &Accept) -> Result<()> {
     let chosen = choose(asked, &contents, trials)?;
     let paths: BTreeMap<_, _> = chosen.iter().map(|t| (t.path.clone().into(), t.digest.clone())).collect();
     let event =
-        Event::Accept { time: store.clock.now().seconds(), by: person::name(), reason: asked.reason.clone(), paths };
+        Event::Accept { time: store.clock.now().seconds(), by: person::here(), reason: asked.reason.clone(), paths };
     let (policy, complaint) = removal::restore_choice(&store.root, &node.policy);
     if let Some(complaint) = complaint {
         eprintln!("migration-ctl: {complaint}");
@@ -73,7 +73,7 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
             .map(|t| json!({"path": host::escape::escape(&t.path), "digest": t.digest, "operation": t.operation}))
             .collect();
         return out(json!({
-            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": person::name(),
+            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": person::here(),
             "reason": asked.reason, "restore": policy, "removal_before": before, "removal_after": after,
         }));
     }

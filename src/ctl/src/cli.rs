@@ -8,11 +8,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::{Result, Root};
 
 use crate::accept::Accept;
+use crate::config::Config;
+use crate::feature::Feature;
 use crate::phase::Phase;
 use crate::rollback::Rollback;
 use crate::snapshot::Snapshot;
 use crate::status::Status;
-use crate::{Node, accept, phase, rollback, snapshot, status};
+use crate::{Node, accept, config, feature, phase, rollback, snapshot, status};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
 ///
@@ -48,6 +50,12 @@ enum Command {
     ///
     /// Exit code 3 if something does. Changes nothing.
     Preflight(crate::preflight::Preflight),
+    /// Let our programs write, or keep them from it.
+    #[command(subcommand)]
+    Feature(Feature),
+    /// Check, show or replace migration.toml as a whole.
+    #[command(subcommand)]
+    Config(Config),
     /// Put files back as a snapshot has them.
     Rollback(Rollback),
     /// Show what there is to go back to.
@@ -102,6 +110,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Health(asked) => crate::health::run(&node, &asked),
         Command::Preflight(asked) => crate::preflight::run(&node, &asked),
         Command::Phase(command) => phase::run(&node, command),
+        Command::Feature(command) => feature::run(&node, command),
+        Command::Config(command) => config::run(&node, command),
         Command::Rollback(arguments) => rollback::run(&node, &arguments),
         Command::Snapshot(command) => snapshot::run(&node, command),
         Command::Accept(arguments) => accept::run(&node, &arguments),

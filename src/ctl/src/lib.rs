@@ -5,6 +5,8 @@
 //!       ──► preflight, health   facts ─► judge (pure) ─► checks: a table, JSON, a Nagios line
 //!       ──► diagnostics         one file for a helper: collect ─► redact (pure) ─► archive
 //!       ──► abort     all the way back, step by step, resumable
+//!       ──► feature   which of our programs may write
+//!       ──► config    migration.toml as a whole
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
 //!       ──► accept    what Rust wrote and has proven itself
@@ -19,8 +21,10 @@ mod abort;
 mod accept;
 mod checks;
 mod cli;
+mod config;
 mod diagnostics;
 mod dpkg;
+mod feature;
 mod health;
 mod person;
 mod phase;
@@ -29,6 +33,7 @@ mod preflight;
 mod rollback;
 mod screen;
 mod secrets;
+mod services;
 mod snapshot;
 mod status;
 

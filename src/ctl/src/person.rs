@@ -1,11 +1,19 @@
-//! Who gives the command, for the journal.
+//! Who gives the command, for journals and tables: the kernel's word first, claims named as such.
 
-/// `root`, or `root (sudo by alice)`: what the environment says, which is evidence and no proof.
-pub(crate) fn name() -> String {
-    let said = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty() && !v.chars().any(char::is_control));
-    let user = said("USER").or_else(|| said("LOGNAME")).unwrap_or_else(|| "root".into());
-    match said("SUDO_USER").filter(|by| *by != user) {
-        Some(by) => format!("{user} (sudo by {by})"),
-        None => user,
+use ::phase::Who;
+
+/// Whoever started this program.
+pub(crate) fn here() -> String {
+    name(&Who::here("migration-ctl"))
+}
+
+/// As it is shown to a person: `root`, `root (logged in as alice)`.
+pub(crate) fn name(by: &Who) -> String {
+    let mut name = by.user.clone().unwrap_or_else(|| format!("uid {}", by.uid));
+    if let Some(login) = by.login.as_ref().filter(|login| **login != name) {
+        name += &format!(" (logged in as {login})");
+    } else if let Some(claimed) = &by.sudo_user {
+        name += &format!(" (sudo says {claimed})");
     }
+    name
 }

@@ -99,7 +99,7 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     };
     let undo = snapshot::capture(store, &present, &why)?;
     if plan.forced.is_some() {
-        let (time, by) = (store.clock.now().seconds(), person::name());
+        let (time, by) = (store.clock.now().seconds(), person::here());
         store.journal().append(&Event::Note { time, by, text: reason })?;
     }
     let report = restore::carry_out(store, &plan, &phase)?;

@@ -61,11 +61,22 @@ pub struct Features {
 }
 
 impl Features {
+    /// All names.
+    pub const NAMES: [&'static str; 2] = ["rust_cli", "rust_daemon"];
+
+    /// Whether a feature is on; `None` if there is none of this name.
+    pub fn get(self, name: &str) -> Option<bool> {
+        match name {
+            "rust_cli" => Some(self.rust_cli),
+            "rust_daemon" => Some(self.rust_daemon),
+            _ => None,
+        }
+    }
+
     /// The names of the features that `phase` has use for and that are off.
     pub fn off_in(self, phase: Phase) -> Vec<&'static str> {
-        let all = [("rust_cli", self.rust_cli), ("rust_daemon", self.rust_daemon)];
         let wanted = phase >= Phase::RustBasicWrite;
-        all.into_iter().filter(|(_, on)| wanted && !on).map(|(name, _)| name).collect()
+        Self::NAMES.into_iter().filter(|name| wanted && self.get(name) == Some(false)).collect()
     }
 }
 
@@ -124,12 +135,27 @@ impl Migration {
 /// [`Migration::parse`] refuses it.
 pub fn read_migration(path: &Path) -> Result<Option<Migration>> {
     let Some(bytes) = files::read_plain(path, MAX_SIZE)? else { return Ok(None) };
-    let file = path.display().to_string();
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+    parse_bytes(&bytes, &path.display().to_string()).map(Some)
+}
+
+/// Understands the bytes of a file; `file` is for messages.
+///
+/// # Errors
+/// They are not UTF-8, or [`Migration::parse`] refuses them.
+pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<Migration> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count();
         Error::new(format!("{file}:{line}: not UTF-8"))
     })?;
-    Migration::parse(&text, &file).map(Some)
+    Migration::parse(text, file)
+}
+
+/// The line, from 1, on which each setting of a text stands, by its key (`nodes.pve1.phase`).
+///
+/// # Errors
+/// The text is no TOML.
+pub fn lines(text: &str, file: &str) -> Result<BTreeMap<String, usize>> {
+    Ok(Source::parse(file, text)?.lines())
 }
 
 fn phase(source: &Source<'_>, field: &Field<'_>) -> Result<Phase> {
@@ -139,7 +165,7 @@ fn phase(source: &Source<'_>, field: &Field<'_>) -> Result<Phase> {
 
 fn features(source: &Source<'_>, field: &Field<'_>) -> Result<Features> {
     let mut out = Features::default();
-    for feature in source.table(field, Some(&["rust_cli", "rust_daemon"]))? {
+    for feature in source.table(field, Some(&Features::NAMES))? {
         let on = source.boolean(&feature)?;
         match feature.key.get() {
             "rust_cli" => out.rust_cli = on,

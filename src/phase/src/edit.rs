@@ -4,7 +4,7 @@ use host::{Error, Kind, Result};
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use crate::config::{NODE_NAME, is_node_name};
-use crate::{Migration, Phase};
+use crate::{Features, Migration, Phase};
 
 /// Gives one node a phase of its own. The same text comes back if it has that phase already.
 ///
@@ -17,20 +17,41 @@ pub fn set_node_phase(text: &str, node: &str, phase: Phase) -> Result<String> {
     edit(text, |now| now.nodes.get(node) == Some(&phase), |root| set_node(root, node, phase))
 }
 
-/// Gives every node a phase: the common one and each that a node has of its own.
+/// Sets the phase of nodes that have none of their own.
 ///
 /// # Errors
 /// The text is no valid `migration.toml`.
-pub fn set_every_phase(text: &str, phase: Phase) -> Result<String> {
-    let done = |now: &Migration| now.phase == phase && now.nodes.values().all(|p| *p == phase);
-    edit(text, done, |root| {
-        set(root, "phase", phase);
-        let nodes: Vec<String> = match root.get("nodes").and_then(Item::as_table_like) {
-            Some(nodes) => nodes.iter().filter(|(_, n)| n.get("phase").is_some()).map(|(n, _)| n.to_owned()).collect(),
-            None => Vec::new(),
-        };
-        nodes.iter().try_for_each(|node| set_node(root, node, phase))
-    })
+pub fn set_common_phase(text: &str, phase: Phase) -> Result<String> {
+    edit(
+        text,
+        |now| now.phase == phase,
+        |root| {
+            set(root, "phase", phase.as_str());
+            Ok(())
+        },
+    )
+}
+
+/// Switches a feature.
+///
+/// # Errors
+/// The text is no valid `migration.toml`; there is no such feature.
+pub fn set_feature(text: &str, name: &str, on: bool) -> Result<String> {
+    if Features::default().get(name).is_none() {
+        let all = Features::NAMES.join(", ");
+        return Err(Error::of(Kind::Usage, format!("there is no feature '{name}' (there is: {all})")));
+    }
+    edit(
+        text,
+        |now| now.features.get(name) == Some(on),
+        |root| {
+            let new = || toml_edit::value(toml_edit::InlineTable::new());
+            let features = root.entry("features").or_insert_with(new);
+            let features = features.as_table_like_mut();
+            set(features.ok_or_else(|| Error::new("migration.toml: 'features' is not a table"))?, name, on);
+            Ok(())
+        },
+    )
 }
 
 fn edit(
@@ -48,7 +69,7 @@ fn edit(
     let edited = document.to_string();
     // What is written governs every node of the cluster: it is read once more before.
     if !done(&Migration::parse(&edited, name)?) {
-        return Err(Error::new(format!("cannot edit {name} as it is written; set the phase by hand")));
+        return Err(Error::new(format!("cannot edit {name} as it is written; change it by hand")));
     }
     Ok(edited)
 }
@@ -65,13 +86,13 @@ fn set_node(root: &mut Table, node: &str, phase: Phase) -> Result<()> {
     let nodes = nodes.as_table_like_mut().ok_or_else(not_a_table)?;
     let new = || if inline { toml_edit::value(toml_edit::InlineTable::new()) } else { toml_edit::table() };
     let entry = nodes.entry(node).or_insert_with(new);
-    set(entry.as_table_like_mut().ok_or_else(not_a_table)?, "phase", phase);
+    set(entry.as_table_like_mut().ok_or_else(not_a_table)?, "phase", phase.as_str());
     Ok(())
 }
 
 /// Sets a value and keeps the comment that stands behind it.
-fn set(table: &mut dyn TableLike, key: &str, phase: Phase) {
-    let mut value = Value::from(phase.as_str());
+fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value = value.into();
     match table.get_mut(key) {
         Some(Item::Value(old)) => {
             *value.decor_mut() = old.decor().clone();

@@ -57,12 +57,28 @@ fn every_line_of_the_shipped_file_survives() {
 }
 
 #[test]
-fn every_phase_is_the_common_one_and_each_node_s_own() {
+fn the_common_phase_and_features() {
     let before = "# top\nphase = 'rust-full' # all\n[nodes.a] # first\nphase = 'rust-sdn'\n[nodes.b]\n";
-    let after = "# top\nphase = \"perl-only\" # all\n[nodes.a] # first\nphase = \"perl-only\"\n[nodes.b]\n";
-    assert_eq!(set_every_phase(before, Phase::PerlOnly).unwrap(), after);
-    assert_eq!(set_every_phase(after, Phase::PerlOnly).unwrap(), after);
-    assert_eq!(set_every_phase("[canary]\n", Phase::RustSdn).unwrap(), "phase = \"rust-sdn\"\n[canary]\n");
+    let after = before.replace("'rust-full'", "\"perl-only\"");
+    assert_eq!(set_common_phase(before, Phase::PerlOnly).unwrap(), after);
+    assert_eq!(set_common_phase(&after, Phase::PerlOnly).unwrap(), after);
+    assert_eq!(set_common_phase("[canary]\n", Phase::RustSdn).unwrap(), "phase = \"rust-sdn\"\n[canary]\n");
+    for (before, after) in [
+        ("", "features = { rust_cli = true }\n"),
+        (
+            "features = { rust_cli = false, rust_daemon = true } # x\n",
+            "features = { rust_cli = true, rust_daemon = true } # x\n",
+        ),
+        (
+            "[features]\nrust_daemon = true # d\n\n[canary]\n",
+            "[features]\nrust_daemon = true # d\nrust_cli = true\n\n[canary]\n",
+        ),
+        ("features.rust_cli = false\n", "features.rust_cli = true\n"),
+        ("features.rust_cli  =  true#\n", "features.rust_cli  =  true#\n"),
+    ] {
+        assert_eq!(set_feature(before, "rust_cli", true).unwrap(), after, "{before}");
+    }
+    assert_eq!(set_feature("", "rust_gui", true).unwrap_err().kind(), Kind::Usage);
 }
 
 #[test]
@@ -100,5 +116,29 @@ proptest::proptest! {
             proptest::prop_assert_eq!(edited.matches('#').count(), text.matches('#').count());
             proptest::prop_assert_eq!(set_node_phase(&edited, &node, Phase::ALL[to]).unwrap(), edited);
         }
+    }
+
+    /// Every byte but those of the value stays, whatever stands around it.
+    #[test]
+    fn every_other_byte_stays(
+        before in "(#[ -~é]{0,9}\n|\n|fallback_enabled  = true#x\n){0,3}", space in "[ \t]{0,3}", comment in "( *#[ -~é]{0,9})?",
+        after in "(#[ -~é]{0,9}\n|\n){0,3}", end in "(#[a-z]{0,4})?", from in 0usize..6, to in 0usize..6, header in 0usize..3,
+    ) {
+        let (from, to) = (Phase::ALL[from], Phase::ALL[to]);
+        let head = ["[nodes.a]\nphase", "nodes.a.phase", "[nodes]\na.phase"][header];
+        let text = |value: &str| format!("{before}{head}{space}={space}{value}{comment}\n{after}{end}");
+        let old = text(&format!("'{from}'"));
+        if Migration::parse(&old, "m").is_ok() {
+            let edited = set_node_phase(&old, "a", to).unwrap();
+            let expected = if from == to { old } else { text(&format!("\"{to}\"")) };
+            proptest::prop_assert_eq!(edited, expected);
+        }
+    }
+
+    #[test]
+    fn whatever_is_edited_nothing_panics(text in "\\PC{0,80}", node in "\\PC{0,8}") {
+        let _ = set_node_phase(&text, &node, Phase::RustSdn);
+        let _ = set_common_phase(&text, Phase::RustSdn);
+        let _ = set_feature(&text, "rust_cli", true);
     }
 }

@@ -12,25 +12,43 @@
 //! may at most do, whatever the cluster says. A reinstall therefore starts at `perl-only`, and
 //! demotion works without quorum.
 //!
+//! A change goes through one [`Machine`], whoever asks for it: a command, a failed configure, a removal.
+//!
+//! ```text
+//!   Wish + Facts ── change ──► Plan ── machine ──► record ─► ceiling / cluster's file ─► outcome
+//!                                                    └─ history: a chain of lines, durable before
+//! ```
+//!
 //! Anything that can't be read or understood means `perl-only`, with the reason: a typing mistake
-//! must never promote. All decisions are pure functions; only [`Switch`] writes, and only [`read_migration`],
-//! [`read_ceiling`] and [`read_effective`] read from disk besides.
+//! must never promote. All decisions are pure functions; only [`Switch`] and [`History`] write, and only
+//! [`read_migration`], [`read_ceiling`] and [`read_effective`] read from disk besides.
 
 pub mod ceiling;
+pub mod change;
 pub mod config;
 pub mod edit;
+pub mod history;
+pub mod machine;
+pub mod record;
 
 mod allows;
 mod effective;
 mod name;
+mod overrides;
 mod switch;
 mod toml;
+mod who;
 
 pub use allows::{What, allows};
 pub use ceiling::read_ceiling;
+pub use change::{Plan, Wish};
 pub use config::{Features, Migration, read_migration};
 pub use effective::{Effective, Reason, Said, effective, read_effective};
+pub use history::History;
+pub use machine::{Done, Machine, Request};
 pub use name::{Phase, step_allowed};
+pub use overrides::OpenOverride;
+pub use record::{Event, Outcome, Override, Setting, Step, Who};
 pub use switch::Switch;
 
 /// The `migration.toml` of a first install, which is also the shipped example.

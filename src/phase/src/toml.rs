@@ -1,5 +1,6 @@
 //! TOML with errors that name file, line and what is allowed there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -52,6 +53,21 @@ impl<'a> Source<'a> {
         Ok(out)
     }
 
+    /// Where each value stands, by its full name.
+    pub(crate) fn lines(&self) -> BTreeMap<String, usize> {
+        let mut out = BTreeMap::new();
+        let mut todo = self.fields("", self.document.as_table(), None).unwrap_or_default();
+        while let Some(field) = todo.pop() {
+            if let Some(table) = field.item.as_table_like() {
+                todo.extend(self.fields(&format!("{}.", field.name), table, None).unwrap_or_default());
+            } else {
+                let span = field.key.span().or_else(|| field.item.span());
+                out.insert(field.name, line(self.document.raw(), span));
+            }
+        }
+        out
+    }
+
     pub(crate) fn boolean(&self, field: &Field<'_>) -> Result<bool> {
         field.item.as_bool().ok_or_else(|| self.wrong(field, "true or false"))
     }
@@ -90,7 +106,10 @@ impl<'a> Source<'a> {
 }
 
 fn located(file: &str, text: &str, span: Option<Range<usize>>, message: impl fmt::Display) -> Error {
+    Error::new(format!("{file}:{}: {message}", line(text, span)))
+}
+
+fn line(text: &str, span: Option<Range<usize>>) -> usize {
     let start = span.map_or(0, |s| s.start).min(text.len());
-    let line = 1 + text.as_bytes()[..start].iter().filter(|b| **b == b'\n').count();
-    Error::new(format!("{file}:{line}: {message}"))
+    1 + text.as_bytes()[..start].iter().filter(|b| **b == b'\n').count()
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use ::phase::Wish;
 use history::{Trigger, Why, restore, snapshot};
-use host::{Command, Error, Kind, Result, files};
+use host::{Command, Error, Result, files};
 use maintscript::removal::{Resume, restore_choice};
 use network::legacy;
 
@@ -11,6 +12,7 @@ use super::state::{Outcome, Step, Taken};
 use crate::Node;
 use crate::diagnostics;
 use crate::health::facts::{Units, units};
+use crate::phase::carry_out;
 
 /// Where the bundle of an abort goes: with the log, not into whatever folder one happens to be in.
 const BUNDLES: &str = "/var/log/pve-network";
@@ -79,18 +81,17 @@ fn phase(node: &Node) -> Result<Taken> {
     let switch = &node.switch;
     let before = switch.effective().phase;
     let safe = ::phase::Phase::PerlOnly;
-    let _lock = node.store.lock(PATIENCE)?;
-    switch.set_ceiling(safe)?;
+    let wish = Wish::Node { node: switch.node.clone(), to: safe };
+    let changed = carry_out(node, wish, None, "migration-ctl abort")?;
     // An abort is an operator's word: what an earlier failure took away is not to come back by itself.
     Resume::forget(&node.store)?;
     let line = format!("this node is at {safe} (was {before})");
-    match switch.set_in_cluster(safe) {
-        Ok(_) => done(Step::Phase, line),
-        Err(error) if error.kind() == Kind::ClusterNotWritable => {
+    match changed.cluster {
+        None => done(Step::Phase, line),
+        // A broken migration.toml counts as perl-only as it is.
+        Some(error) => {
             done(Step::Phase, format!("{line} by its own ceiling; its line in migration.toml stays for now: {error}"))
         }
-        // A broken migration.toml counts as perl-only as it is.
-        Err(error) => done(Step::Phase, format!("{line} by its own ceiling; migration.toml: {error}")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use history::{Captured, Transaction, snapshot};
 use host::cluster::State as ClusterState;
-use host::{Cluster, Command, Result, cluster};
+use host::{Cluster, Command, Result, Timestamp, cluster};
 use maintscript::removal::{Removal, Resume};
 use phase::{Effective, Migration, Phase, config};
 use seal::installed::{Options, Severity, check_installed};
@@ -132,8 +132,29 @@ impl Facts {
             room: room(node, &present).map_err(|e| e.to_string()),
             pending: pending(node),
             seal: seal_findings(node),
-            overrides: Vec::new(),
+            overrides: overrides(node),
         }
+    }
+}
+
+/// A history that can't be read is a finding of its own, and as bad as an override that is over.
+fn overrides(node: &Node) -> Vec<Override> {
+    match node.switch.open_overrides(node.store.clock.now().seconds()) {
+        Ok(open) => open
+            .into_iter()
+            .map(|o| Override {
+                line: format!(
+                    "node {} from {} to {} until {}: {}",
+                    o.node,
+                    o.from,
+                    o.to,
+                    Timestamp::from_seconds(o.expires),
+                    o.reason
+                ),
+                expired: o.expired,
+            })
+            .collect(),
+        Err(error) => vec![Override { line: error.to_string(), expired: true }],
     }
 }
 

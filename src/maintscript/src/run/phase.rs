@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use host::cluster::State;
 use host::{Cluster, Kind, Result, cluster, files};
-use phase::{Phase, Switch};
+use phase::{Done, Phase, Switch, Who, Wish};
 use serde::{Deserialize, Serialize};
 
 use super::Runner;
@@ -34,30 +34,32 @@ impl Runner<'_> {
     /// The ceiling first: with it a node is safe even if the cluster can't be written.
     pub(super) fn defaults(&self) -> Result<()> {
         let Some((switch, safe)) = &self.cx.switch else { return Ok(()) };
-        if switch.ceiling().is_ok_and(|c| c.is_none()) {
-            switch.set_ceiling(*safe)?;
-        }
         match cluster::read(&self.cx.root, &switch.migration, phase::config::MAX_SIZE) {
-            Ok(None) => {}
-            // A file that is there is the operator's, broken or not.
-            Ok(Some(_)) => return Ok(()),
-            Err(error) => {
-                self.say(error);
-                return Ok(());
+            Ok(None) if Cluster::new(&self.cx.root, &switch.node).state() == State::Plain => {
+                self.remember_made(&switch.migration)?;
             }
+            Ok(_) => {}
+            Err(error) => self.say(error),
         }
-        let file = Cluster::new(&self.cx.root, &switch.node);
-        if file.state() == State::Plain {
-            self.remember_made(&switch.migration)?;
-        }
-        match file.replace(&switch.migration, None, self.template(*safe).as_bytes()) {
-            Err(error) if error.kind() == Kind::Refused => Ok(()), // another node was quicker
-            Err(error) if error.kind() == Kind::ClusterNotWritable => {
+        let wish = Wish::First { ceiling: *safe, text: self.template(*safe) };
+        match self.change(switch, wish, "first install")?.cluster {
+            Some(error) if error.kind() == Kind::ClusterNotWritable => {
                 self.say(format_args!("{error}; until then this node's ceiling, {safe}, holds alone"));
                 Ok(())
             }
-            done => done,
+            Some(error) => Err(error),
+            None => Ok(()),
         }
+    }
+
+    /// One change of phase, in the history like any other.
+    fn change(&self, switch: &Switch, wish: Wish, why: &str) -> Result<Done> {
+        let who = Who::here(self.cx.invocation.to_string());
+        let done = switch.change(wish, None, who, why, self.cx.store.clock)?;
+        for error in &done.unrecorded {
+            self.say(format_args!("{error}; the phase is set all the same"));
+        }
+        Ok(done)
     }
 
     fn template(&self, safe: Phase) -> String {
@@ -110,35 +112,26 @@ impl Runner<'_> {
         {
             Resume::remember(&self.cx.store, ceiling, node)?;
         }
-        switch.set_ceiling(*safe)?;
-        // A node that follows the common phase to the safe one already needs no line of its own.
-        let written = if node == Some(*safe) { Ok(false) } else { switch.set_in_cluster(*safe) };
-        if let Some(removal) = removal.as_mut().filter(|r| r.phase_pending != written.is_err()) {
-            removal.phase_pending = written.is_err();
+        let why = if removal.is_some() { "the package is removed" } else { "configure failed" };
+        let written = self.change(switch, Wish::Lower { to: *safe }, why)?.cluster;
+        if let Some(removal) = removal.as_mut().filter(|r| r.phase_pending != written.is_some()) {
+            removal.phase_pending = written.is_some();
             removal.write(&self.cx.store)?;
         }
-        match written {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.say(format_args!(
-                    "this node is at {safe} by its own ceiling; its line in {} stays for now: {error}",
-                    switch.migration.display()
-                ));
-                Ok(())
-            }
+        if let Some(error) = written {
+            self.say(format_args!(
+                "this node is at {safe} by its own ceiling; its line in {} stays for now: {error}",
+                switch.migration.display()
+            ));
         }
+        Ok(())
     }
 
     /// An aborted removal gives back the phases that it took.
     pub(super) fn phases_again(&self, removal: &Removal) -> Result<()> {
         let Some((switch, _)) = &self.cx.switch else { return Ok(()) };
-        if let Some(phase) = removal.ceiling.as_deref().and_then(Phase::from_name) {
-            switch.set_ceiling(phase)?;
-        }
-        let before = removal.node_phase.as_deref().and_then(Phase::from_name);
-        if let Some(phase) = before.filter(|_| before != self.standing(switch).1) {
-            switch.set_in_cluster(phase)?;
-        }
-        Ok(())
+        let phase = |name: &Option<String>| name.as_deref().and_then(Phase::from_name);
+        let wish = Wish::Again { ceiling: phase(&removal.ceiling), line: phase(&removal.node_phase) };
+        self.change(switch, wish, "the removal was aborted").map(drop)
     }
 }
