@@ -36,7 +36,7 @@ fn what_is_on_trial_is_accepted_and_said() {
     assert_eq!(event["event"], "accept");
     assert_eq!(
         (event["by"].as_str(), event["reason"].as_str()),
-        (Some("root (sudo by alice)"), Some("a week without fallbacks"))
+        (Some("root (sudo says alice)"), Some("a week without fallbacks"))
     );
     // What it said a removal now does is what a removal now does.
     let after = removal(&machine);

@@ -325,6 +325,6 @@ fn a_file_where_a_folder_was_is_no_reason_to_fail() {
     let done = machine.ctl(&["rollback"]).ok();
     assert_eq!(machine.text(I), INTERFACES);
     // The folder is in /var/backups; its undo says why it leaves the file.
-    machine.runs_printed(&done, "to undo: ").ok().says("is no folder any more");
+    machine.runs_printed(&done, "to undo: ").ok().says("was a folder and is none any more");
     assert_eq!(machine.text(I), INTERFACES);
 }

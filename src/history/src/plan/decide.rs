@@ -392,10 +392,6 @@ fn by_hand(facts: &Facts<'_>, to: Option<&str>, only: Option<&Path>, cluster: bo
     plan
 }
 
-fn now_at<'a>(facts: &Facts<'a>, path: &Path) -> Option<&'a What> {
-    facts.present.iter().find(|e| e.path.as_path() == path).map(|e| &e.what)
-}
-
 /// Everything becomes what the snapshot has.
 fn literal(facts: &Facts<'_>, candidate: &Candidate, only: Option<&Path>, cluster: bool) -> Plan {
     let mut plan = Plan::default();
@@ -414,10 +410,7 @@ fn literal(facts: &Facts<'_>, candidate: &Candidate, only: Option<&Path>, cluste
         if same || folder || recreates {
             continue;
         }
-        let above = |at: &&Path| matches!(now_at(facts, at), Some(What::File { .. } | What::Link { .. }));
-        if let Some(file) = place.path.as_path().ancestors().skip(1).find(above) {
-            plan.notes.push(format!("keep {}: {} is no folder any more", place.path, file.display()));
-        } else if unknown(place.now) || unknown(then) {
+        if unknown(place.now) || unknown(then) {
             plan.notes.push(format!("keep {}: it is no plain file, or could not be read", place.path));
         } else if place.scope == Scope::Cluster && !cluster {
             plan.kept.push(kept(
