@@ -14,10 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use host::{Error, IoContext, Result};
+use machines::Keeper;
+use machines::overlay::mount_fs;
 use rustix::mount::MountFlags;
-
-use crate::keeper::Keeper;
-use crate::overlay::mount_fs;
 
 /// `$1` is the cgroup's name, `$2` the process to put into it. Runs in a mount namespace of its
 /// own, so that a host without a mounted cgroup2 (a chroot, or version 1 only) serves as well.

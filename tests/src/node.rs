@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::Root;
+use machines::Keeper;
 
 use crate::boot::Cgroup;
 use crate::call::{Listing, Output, clean_env};
-use crate::keeper::Keeper;
 use crate::{Machine, Suite, boot, roots};
 
 /// More lines than this hide the cause of a failure rather than show it.
@@ -51,7 +51,7 @@ impl Node {
 
     /// A machine of the given release with more Debian packages than the base root has.
     pub fn with_packages(suite: Suite, packages: &[&str]) -> Self {
-        let made = roots::base_with(suite, packages).and_then(|lower| Keeper::start(lower, "node"));
+        let made = roots::base_with(suite, packages).and_then(|lower| Keeper::start(vec![lower], "node"));
         let (keeper, upper) = match made {
             Ok(made) => made,
             Err(error) => panic!("cannot make a {} node: {error}", suite.name()),

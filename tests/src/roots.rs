@@ -1,45 +1,12 @@
-//! The base roots: a minimal Debian with systemd, dbus and apt, one directory for each suite.
-//!
-//! `mmdebstrap` makes them once, from its default mirror, into `$DEBROOTS` or `target/roots`;
-//! nodes mount them read-only. A list of packages lies beside each root, so that a root made for
-//! an older list is made anew.
+//! Where the rig's roots lie, and who may use them.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use host::{Error, IoContext, Result};
-use rustix::fs::{FlockOperation, flock};
-
-/// What a root holds beyond `minbase`:
-/// systemd and dbus to boot; gpgv because apt of bookworm and packages that verify by shell call it
-/// (trixie has only sqv); attr to look at extended attributes; rsync because operators and the bash
-/// packages we are measured against back up with it.
-const INCLUDE: &str = "systemd,systemd-sysv,dbus,init-system-helpers,gpgv,attr,rsync";
-
-/// A Debian release that nodes are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Suite {
-    /// Debian 12, the base of Proxmox VE 8.
-    Bookworm,
-    /// Debian 13, the base of Proxmox VE 9.
-    Trixie,
-}
-
-impl Suite {
-    /// Every suite that tests run on.
-    pub const ALL: [Suite; 2] = [Suite::Bookworm, Suite::Trixie];
-
-    /// The release's name as archives spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Suite::Bookworm => "bookworm",
-            Suite::Trixie => "trixie",
-        }
-    }
-}
+use host::Result;
+pub use machines::Suite;
 
 /// Whether this test may make machines. If not, says so on stderr, and the test should return.
 #[must_use = "a test that needs root has to return when there is none"]
@@ -65,22 +32,7 @@ pub fn base(suite: Suite) -> Result<PathBuf> {
 
 /// The same with more Debian packages in it, for what can't be installed without a network.
 pub fn base_with(suite: Suite, packages: &[&str]) -> Result<PathBuf> {
-    let home = home();
-    let name = [&[suite.name()], packages].concat().join("+");
-    let recipe = Recipe { suite, include: [&[INCLUDE], packages].concat().join(",") };
-    let root = home.join(&name);
-    if recipe.made(&root) {
-        return Ok(root);
-    }
-    fs::create_dir_all(&home).doing(|| format!("cannot make {}", home.display()))?;
-    // One lock for all suites: mmdebstrap is bound by the network and by dpkg, two at once gain little.
-    let lock = home.join(".lock");
-    let lock = File::create(&lock).doing(|| format!("cannot open {}", lock.display()))?;
-    flock(&lock, FlockOperation::LockExclusive).doing(|| format!("cannot lock {}", home.display()))?;
-    if !recipe.made(&root) {
-        recipe.make(&root)?;
-    }
-    Ok(root)
+    machines::roots::base(&home(), suite, packages)
 }
 
 /// `$DEBROOTS`, or `roots` in the workspace's target directory.
@@ -89,65 +41,6 @@ fn home() -> PathBuf {
         Some(dir) if !dir.is_empty() => dir.into(),
         _ => crate::dist::target_dir().join("roots"),
     }
-}
-
-/// A path beside the root. Not `with_extension`: a package's name may hold a dot.
-fn beside(root: &Path, what: &str) -> PathBuf {
-    let mut path = root.as_os_str().to_owned();
-    path.push(what);
-    path.into()
-}
-
-/// What a root is made of.
-struct Recipe {
-    suite: Suite,
-    include: String,
-}
-
-impl Recipe {
-    fn text(&self) -> String {
-        format!("{} minbase {}\n", self.suite.name(), self.include)
-    }
-
-    /// Whether the root is there and made by this recipe; one without a recipe was put there by
-    /// somebody who knows what they do.
-    fn made(&self, root: &Path) -> bool {
-        let recipe = fs::read_to_string(beside(root, ".recipe"));
-        root.join("usr/bin/dpkg").exists() && recipe.map_or(true, |text| text == self.text())
-    }
-
-    /// Makes it beside, then renames: a root that is there is complete.
-    fn make(&self, root: &Path) -> Result<()> {
-        let fresh = beside(root, ".new");
-        let recipe = beside(root, ".recipe");
-        if root.exists() && !recipe.exists() {
-            return Err(Error::new(format!("{} is no Debian root; it is not ours to remove", root.display())));
-        }
-        for stale in [&fresh, root] {
-            if stale.exists() {
-                fs::remove_dir_all(stale).doing(|| format!("cannot remove {}", stale.display()))?;
-            }
-        }
-        eprintln!("making {} (once, about half a minute)", root.display());
-        let mut mmdebstrap = Command::new("mmdebstrap");
-        mmdebstrap.args(["--quiet", "--mode=root", "--format=directory", "--variant=minbase"]);
-        mmdebstrap.arg(format!("--include={}", self.include)).arg(self.suite.name()).arg(&fresh);
-        if usable(Path::new("/dev/shm")) {
-            mmdebstrap.env("TMPDIR", "/dev/shm");
-        }
-        let made =
-            mmdebstrap.stdin(Stdio::null()).output().doing(|| "cannot run mmdebstrap (make deps-test installs it)")?;
-        if !made.status.success() {
-            let said = String::from_utf8_lossy(&made.stderr);
-            return Err(Error::new(format!("cannot make {}: mmdebstrap: {}", root.display(), said.trim())));
-        }
-        fs::write(&recipe, self.text()).doing(|| format!("cannot write {}", recipe.display()))?;
-        fs::rename(&fresh, root).doing(|| format!("cannot rename {}", fresh.display()))
-    }
-}
-
-fn usable(dir: &Path) -> bool {
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 /// Runs a host program of the rig's own, which has to succeed; its stdout.

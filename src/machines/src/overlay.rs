@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use host::{Error, IoContext, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags, makedev, mknodat, open, statx};
@@ -48,20 +48,29 @@ fn own_root_mount() -> Result<()> {
     chroot(".").doing(|| "cannot chroot into the bound /")
 }
 
-/// Lays a fresh writable layer over `lower` and makes it this thread's `/`. Returns the writable
-/// layer: what is in there is what has changed.
-pub fn enter(lower: &Path) -> Result<OwnedFd> {
-    let lower_dir = File::open(lower).doing(|| format!("cannot open {}", lower.display()))?;
+/// Lays a fresh writable layer over `layers`, the topmost first, and makes it this thread's `/`.
+/// Returns the writable layer: what is in there is what has changed.
+pub fn enter(layers: &[PathBuf]) -> Result<OwnedFd> {
+    let opened: Vec<File> = layers
+        .iter()
+        .map(|layer| File::open(layer).doing(|| format!("cannot open {}", layer.display())))
+        .collect::<Result<_>>()?;
     mount_fs("tmpfs", WORKSHOP, MountFlags::empty(), "mode=755")?;
     rustix::process::chdir(WORKSHOP).doing(|| "cannot enter the workshop")?;
-    for dir in ["lower", "upper", "work", "root"] {
+    for dir in ["upper", "work", "root"] {
         fs::create_dir(dir).doing(|| format!("cannot make {dir}"))?;
     }
-    // Through a bind mount, so that a comma or colon in the path can't be taken for an option.
-    mount_bind(format!("/proc/self/fd/{}", lower_dir.as_raw_fd()), "lower")
-        .doing(|| format!("cannot bind {}", lower.display()))?;
-    let layers = "lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=on";
-    mount_fs("overlay", "root", MountFlags::empty(), layers)?;
+    // Through bind mounts, so that a comma or colon in a path can't be taken for an option.
+    let mut names = Vec::new();
+    for (number, (dir, layer)) in opened.iter().zip(layers).enumerate() {
+        let name = format!("lower{number}");
+        fs::create_dir(&name).doing(|| format!("cannot make {name}"))?;
+        mount_bind(format!("/proc/self/fd/{}", dir.as_raw_fd()), &name)
+            .doing(|| format!("cannot bind {}", layer.display()))?;
+        names.push(name);
+    }
+    let layers = format!("lowerdir={},upperdir=upper,workdir=work,redirect_dir=on", names.join(":"));
+    mount_fs("overlay", "root", MountFlags::empty(), &layers)?;
     let upper = open("upper", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| "cannot open the upper layer")?;
     rustix::process::chdir("root").doing(|| "cannot enter the overlay")?;

@@ -17,11 +17,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use crate::overlay;
 use host::{Error, IoContext, Result};
 
+use crate::overlay;
+
 /// Reaps what is orphaned while it waits. At the end of its input it becomes systemd if
-/// [`crate::boot`] asked for that, else it ends. The shells of both suites reap in `wait` only,
+/// the rig's `boot` asked for that, else it ends. The shells of both suites reap in `wait` only,
 /// hence the detour by `cat`.
 const PROCESS_1: &str = r#"
 exec 3<&0 </dev/null
@@ -45,14 +46,15 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Makes a node over the root `lower`. Also returns its writable layer.
-    pub fn start(lower: PathBuf, hostname: &str) -> Result<(Self, OwnedFd)> {
+    /// Makes a node over these layers, the topmost first and a root last. Also returns its writable
+    /// layer.
+    pub fn start(layers: Vec<PathBuf>, hostname: &str) -> Result<(Self, OwnedFd)> {
         let hostname = hostname.to_owned();
         let (ready, started) = channel();
         let (jobs, inbox) = channel();
         let thread = Builder::new()
             .name("node".into())
-            .spawn(move || live(lower, &hostname, &ready, &inbox))
+            .spawn(move || live(&layers, &hostname, &ready, &inbox))
             .doing(|| "cannot start a thread for a node")?;
         let (process_1, upper) =
             started.recv().map_err(|_| Error::new("the thread of a node died while making it"))??;
@@ -108,8 +110,8 @@ impl Drop for Keeper {
     }
 }
 
-fn live(lower: PathBuf, hostname: &str, ready: &Sender<Result<(Child, OwnedFd)>>, inbox: &Receiver<Job>) {
-    let made = move_in(lower, hostname);
+fn live(layers: &[PathBuf], hostname: &str, ready: &Sender<Result<(Child, OwnedFd)>>, inbox: &Receiver<Job>) {
+    let made = move_in(layers, hostname);
     let moved_in = made.is_ok();
     if ready.send(made).is_err() || !moved_in {
         return;
@@ -119,10 +121,10 @@ fn live(lower: PathBuf, hostname: &str, ready: &Sender<Result<(Child, OwnedFd)>>
     }
 }
 
-fn move_in(lower: PathBuf, hostname: &str) -> Result<(Child, OwnedFd)> {
+fn move_in(layers: &[PathBuf], hostname: &str) -> Result<(Child, OwnedFd)> {
     overlay::leave_the_host()?;
     rustix::system::sethostname(hostname.as_bytes()).doing(|| "cannot name the node")?;
-    let upper = overlay::enter(&lower)?;
+    let upper = overlay::enter(layers)?;
     // The signal covers the time after process 1 has become systemd, which watches no pipe.
     let mut process_1 = Command::new("/usr/bin/setpriv")
         .args(["--pdeathsig", "KILL", "/bin/sh", "-c", PROCESS_1])
