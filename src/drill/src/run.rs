@@ -1,0 +1,261 @@
+//! One case, from the machine as it was to the package gone again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use host::Result;
+
+use crate::case::Case;
+use crate::fault::Fault;
+use crate::flow::{Flow, Goal, dpkg};
+use crate::invariants::{Expected, When, violations};
+use crate::machine::{Machine, Output};
+use crate::recorder::{Recorder, Sabotage};
+use crate::sabotage::Saboteur;
+use crate::seed;
+use crate::stage::{Prepared, Stages};
+use crate::state::{self, Own};
+use crate::subject::Subject;
+use crate::trace::Event;
+
+/// What every case needs.
+pub struct Setting {
+    /// The package.
+    pub subject: Arc<Subject>,
+    /// Where flows start.
+    pub stages: Stages,
+    /// Whether the package knows of writes on trial.
+    pub trials: bool,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Something that must not be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// When it was seen.
+    pub when: String,
+    /// What.
+    pub what: String,
+}
+
+/// What came of a case.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The case.
+    pub case: Case,
+    /// Whether its fault struck.
+    pub fired: bool,
+    /// dpkg's exit code.
+    pub code: Option<i32>,
+    /// The script calls, in order.
+    pub labels: Vec<String>,
+    /// The changing calls of the scripts, in order.
+    pub events: Vec<Event>,
+    /// What must not be.
+    pub violations: Vec<Violation>,
+    /// What dpkg and the scripts said.
+    pub said: String,
+}
+
+/// Runs a case to its end.
+pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
+    let prepared = setting.stages.get(case.scenario.flow.stage())?;
+    let machine = Machine::over(&prepared.layers)?;
+    let run = Run {
+        setting,
+        prepared,
+        machine,
+        own: Own::of(&setting.subject.policy, &setting.subject.payload),
+        expected: expected(setting, prepared, case.scenario.flow),
+        violations: Vec::new(),
+        said: String::new(),
+    };
+    run.go(case).map_err(|e| e.context(case))
+}
+
+fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
+    let names: &[&'static str] = match (flow, setting.trials) {
+        (Flow::Install | Flow::InstallAlone | Flow::PurgeRemoved | Flow::InstallRemoved, _) | (_, false) => &["a"],
+        (Flow::Configure | Flow::ConfigureBroken, _) => &["b", "c"],
+        (Flow::Remove | Flow::Purge | Flow::Replaced | Flow::Disappear, _) => &["b", "a"],
+        _ => &["b"],
+    };
+    let sets = names.iter().filter_map(|n| prepared.sets.get(n).map(|s| (*n, s.clone()))).collect();
+    Expected {
+        sets,
+        admin: None,
+        others: prepared.state.others.clone(),
+        enabled: prepared.state.enabled.clone(),
+        status: None,
+    }
+}
+
+struct Run<'a> {
+    setting: &'a Setting,
+    prepared: &'a Prepared,
+    machine: Machine,
+    own: Own,
+    expected: Expected,
+    violations: Vec<Violation>,
+    said: String,
+}
+
+impl Run<'_> {
+    fn go(mut self, case: &Case) -> Result<Verdict> {
+        let flow = case.scenario.flow;
+        let policy = &self.setting.subject.policy;
+        let (machine, mut admin, mut wrote) = (&self.machine, None, false);
+        let other = |fault: Fault| {
+            let policy = policy.clone();
+            match fault {
+                Fault::Admin => admin = machine.inside(move || seed::admin_saves(&policy)).ok().flatten(),
+                Fault::Writer => wrote = machine.inside(move || seed::trial_if_free(&policy, "e")),
+                _ => return false,
+            }
+            true
+        };
+        let captured: Vec<PathBuf> =
+            seed::files(policy).iter().filter_map(|f| f.path.parent().map(PathBuf::from)).collect();
+        let mut watched = captured.clone();
+        watched.push(policy.state.clone());
+        let saboteur = self.setting.sabotage.map(|kind| Saboteur::new(kind, captured));
+        let mut recorder = Recorder::new(case, watched, Box::new(other), saboteur);
+        let output = self.machine.run_traced(&flow.command(&policy.package), &policy.package, &mut recorder)?;
+        let complaints = recorder.complaints();
+        let (labels, events, fired) =
+            (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired);
+        drop(recorder);
+        // A call that was made to fail on purpose can't have made anything durable.
+        if case.point.as_ref().is_none_or(|p| !matches!(p.fault, Fault::Once(_) | Fault::From(_))) {
+            self.complain("in the run", complaints);
+        }
+        self.others_wrote(admin, wrote)?;
+        self.heard(&flow.command(&policy.package), &output);
+        self.check(When::Faulted, None)?;
+        self.heal(flow)?;
+        Ok(Verdict {
+            case: case.clone(),
+            fired,
+            code: output.code,
+            labels,
+            events,
+            violations: self.violations,
+            said: self.said,
+        })
+    }
+
+    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) -> Result<()> {
+        let policy = self.setting.subject.policy.clone();
+        if wrote {
+            let mut set = self.prepared.sets.get("a").cloned().unwrap_or_default();
+            set.extend(seed::trial_digests(&policy, "e"));
+            self.expected.sets.push(("e", set));
+        }
+        if let Some(path) = admin {
+            let digest = seed::digest_of(&path, "admin");
+            self.expected.admin = Some((path, digest));
+        }
+        Ok(())
+    }
+
+    fn complain(&mut self, when: impl ToString, what: Vec<String>) {
+        let when = when.to_string();
+        self.violations.extend(what.into_iter().map(|what| Violation { when: when.clone(), what }));
+    }
+
+    fn heard(&mut self, argv: &[String], output: &Output) {
+        let code = output.code.map_or_else(|| "a signal".to_owned(), |c| c.to_string());
+        self.said += &format!("$ {}\n{}[{code}]\n", argv.join(" "), output.text);
+    }
+
+    fn dpkg(&mut self, words: &[&str]) -> Result<Output> {
+        let argv = dpkg(words);
+        let output = self.machine.run(&argv)?;
+        self.heard(&argv, &output);
+        Ok(output)
+    }
+
+    /// The same, where nothing stands in its way.
+    fn dpkg_has_to(&mut self, when: When, words: &[&str]) -> Result<()> {
+        let output = self.dpkg(words)?;
+        if output.code != Some(0) {
+            let last = output.text.lines().filter(|l| !l.starts_with(' ')).rfind(|l| l.contains(&self.setting.subject.policy.package));
+            self.complain(when, vec![format!("dpkg {} is blocked: {}", words.join(" "), last.unwrap_or_default())]);
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Result<String> {
+        let policy = &self.setting.subject.policy;
+        Ok(state::read(&self.machine, policy, &self.own)?.status)
+    }
+
+    fn check(&mut self, when: When, status: Option<&'static str>) -> Result<()> {
+        let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?;
+        let expected = Expected { status, ..self.expected.clone() };
+        self.complain(when, violations(when, &now, &expected));
+        Ok(())
+    }
+
+    /// Everything captured is what the admin had, or what else may stay.
+    fn only_the_admins(&mut self) {
+        if self.setting.trials {
+            self.expected.sets.retain(|(name, _)| *name == "a");
+            if self.expected.sets.is_empty() {
+                self.expected.sets.extend(self.prepared.sets.get("a").map(|s| ("a", s.clone())));
+            }
+        }
+    }
+
+    fn heal(&mut self, flow: Flow) -> Result<()> {
+        let package = self.setting.subject.policy.package.clone();
+        let goal = flow.goal();
+        if goal == Goal::Installed {
+            if let Some(stranger) = flow.stranger() {
+                self.dpkg(&["-P", stranger])?;
+            }
+            self.dpkg(&["--configure", "-a"])?;
+            if self.status()? != "ii" {
+                self.dpkg_has_to(When::Healed, &["-i", flow.deb()])?;
+            }
+        } else if self.status()? != goal.status() {
+            self.dpkg(&["--configure", "-a"])?;
+            let command = flow.command(&package);
+            let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();
+            self.dpkg_has_to(When::Healed, &words)?;
+        }
+        if goal == Goal::Gone && flow != Flow::Disappear {
+            self.only_the_admins();
+        }
+        self.check(When::Healed, Some(goal.status()))?;
+        let audit = self.dpkg(&["--audit"])?;
+        if !audit.text.trim().is_empty() {
+            self.complain(When::Healed, vec![format!("dpkg --audit: {}", audit.text.trim().replace('\n', " "))]);
+        }
+        if goal == Goal::Installed {
+            self.dpkg_has_to(When::Removed, &["-r", &package])?;
+            self.only_the_admins();
+            self.check(When::Removed, Some("rc"))?;
+        } else {
+            if let Some(stranger) = flow.stranger() {
+                self.dpkg(&["-P", stranger])?;
+            }
+            self.dpkg_has_to(When::Installed, &["-i", flow.deb()])?;
+            self.check(When::Installed, Some("ii"))?;
+        }
+        self.dpkg_has_to(When::Purged, &["-P", &package])?;
+        self.only_the_admins();
+        self.check(When::Purged, Some("un"))?;
+        let since = self.prepared.layers.len() - self.prepared.before.len();
+        let left = state::left_behind(
+            &self.machine,
+            &self.prepared.before,
+            &self.prepared.layers[..since],
+            &self.setting.subject.policy,
+            &self.own,
+        );
+        self.complain(When::Purged, left);
+        Ok(())
+    }
+}
