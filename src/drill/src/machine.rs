@@ -51,9 +51,9 @@ impl Machine {
         self.keeper.inside(work)
     }
 
-    /// Where the host sees what has changed.
+    /// Where the host sees what has changed, also another process of it.
     pub fn changes(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.upper.as_raw_fd()).into()
+        format!("/proc/{}/fd/{}", std::process::id(), self.upper.as_raw_fd()).into()
     }
 
     /// Copies what has changed to `layer`, to stand other machines on it.
@@ -95,11 +95,8 @@ impl Machine {
         if let Some(mut input) = child.stdin.take() {
             std::io::Write::write_all(&mut input, b"go\n").doing(|| "cannot start dpkg")?;
         }
-        let status = self.bounded(argv, || {
-            tracer.follow()?;
-            child.wait().doing(|| "cannot wait for dpkg")
-        })?;
-        Ok(Output { code: status.code(), text: all_of(&mut text)? })
+        let code = self.bounded(argv, || tracer.follow())?;
+        Ok(Output { code, text: all_of(&mut text)? })
     }
 
     fn spawn(&self, argv: &[String], input: Stdio, output: &File) -> Result<Child> {

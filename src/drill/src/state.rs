@@ -112,7 +112,10 @@ fn status(package: &str) -> String {
     let line = paragraph.and_then(|p| p.lines().find_map(|l| l.strip_prefix("Status: ")));
     let words: Option<[&str; 3]> = line.and_then(|l| l.split(' ').collect::<Vec<_>>().try_into().ok());
     let Some([want, flag, status]) = words else { return "un".to_owned() };
-    let want = want.chars().next().unwrap_or('u');
+    let want = match want {
+        "deinstall" => 'r',
+        want => want.chars().next().unwrap_or('u'),
+    };
     let short = match status {
         "not-installed" => return "un".to_owned(),
         "config-files" => 'c',

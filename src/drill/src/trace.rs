@@ -97,6 +97,9 @@ pub struct Tracer<'a> {
     processes: HashMap<Pid, Process>,
     counts: HashMap<String, u32>,
     begun: HashMap<String, u32>,
+    root: Pid,
+    /// The exit code of `root`; `None` if a signal ended it.
+    code: Option<i32>,
 }
 
 impl<'a> Tracer<'a> {
@@ -111,16 +114,17 @@ impl<'a> Tracer<'a> {
             | Options::PTRACE_O_EXITKILL;
         ptrace::seize(root, options).map_err(|e| Error::io("cannot trace dpkg", e))?;
         let processes = HashMap::from([(root, Process::default())]);
-        Ok(Self { package, director, processes, counts: HashMap::new(), begun: HashMap::new() })
+        Ok(Self { package, director, processes, counts: HashMap::new(), begun: HashMap::new(), root, code: None })
     }
 
-    /// Runs until the last process has ended.
-    pub fn follow(mut self) -> Result<()> {
+    /// Runs until the last process has ended; the exit code of `root`. Nobody else learns of it: its
+    /// parent is a thread of this same program, so the kernel tells the tracer alone.
+    pub fn follow(mut self) -> Result<Option<i32>> {
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         loop {
             match waitpid(None, Some(flags)) {
                 Ok(status) => self.react(status)?,
-                Err(Errno::ECHILD) => return Ok(()),
+                Err(Errno::ECHILD) => return Ok(self.code),
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(Error::io("cannot follow dpkg", error)),
             }
@@ -129,7 +133,14 @@ impl<'a> Tracer<'a> {
 
     fn react(&mut self, status: WaitStatus) -> Result<()> {
         match status {
-            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _) => {
+            WaitStatus::Exited(pid, code) => {
+                if pid == self.root {
+                    self.code = Some(code);
+                }
+                self.processes.remove(&pid);
+                Ok(())
+            }
+            WaitStatus::Signaled(pid, _, _) => {
                 self.processes.remove(&pid);
                 Ok(())
             }
