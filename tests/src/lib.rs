@@ -35,6 +35,7 @@ mod keys;
 mod machine;
 mod node;
 pub mod ours;
+pub mod page;
 mod pkg;
 mod repo;
 pub mod roots;

@@ -98,7 +98,10 @@ impl Recipe {
             }
         }
         eprintln!("making {} (once, about half a minute)", root.display());
-        let mut mmdebstrap = Command::new("mmdebstrap");
+        // In a mount namespace of its own: what it mounts in the root, and can't unmount when it is
+        // killed or somebody looks in there, must not stay mounted on this machine.
+        let mut mmdebstrap = Command::new("unshare");
+        mmdebstrap.args(["--mount", "--propagation=private", "mmdebstrap"]);
         mmdebstrap.args(["--quiet", "--mode=root", "--format=directory", "--variant=minbase"]);
         mmdebstrap.arg(format!("--include={}", self.include)).arg(self.suite.name()).arg(&fresh);
         if usable(Path::new("/dev/shm")) {
