@@ -80,6 +80,12 @@ impl Model {
         self.name_changed(to);
     }
 
+    /// A script begins: what one before left undone, since it was killed, is not this one's.
+    pub fn begins(&mut self) {
+        self.content.clear();
+        self.names.clear();
+    }
+
     /// A script exits.
     pub fn exits(&mut self, label: &str, code: i32) {
         if code == 0 {
@@ -90,8 +96,7 @@ impl Model {
                 self.complaints.push(format!("{label} says done before the names in {} are on disk", path.display()));
             }
         }
-        self.content.clear();
-        self.names.clear();
+        self.begins();
     }
 }
 

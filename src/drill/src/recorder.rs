@@ -78,6 +78,7 @@ impl<'a> Recorder<'a> {
 impl Director for Recorder<'_> {
     fn begins(&mut self, label: &str) -> bool {
         self.labels.push(label.to_owned());
+        self.model.begins();
         self.fails(label, false)
     }
 

@@ -16,7 +16,7 @@ use crate::seed;
 use crate::stage::{Prepared, Stages};
 use crate::state::{self, Own};
 use crate::subject::Subject;
-use crate::trace::Event;
+use crate::trace::{Event, OUTPUT};
 
 /// What every case needs.
 pub struct Setting {
@@ -88,6 +88,7 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
         others: prepared.state.others.clone(),
         enabled: prepared.state.enabled.clone(),
         status: None,
+        tidy: false,
     }
 }
 
@@ -132,6 +133,7 @@ impl Run<'_> {
         }
         self.others_wrote(admin, wrote)?;
         self.heard(&flow.command(&policy.package), &output);
+        self.judge_exit(case, &events, &output);
         self.check(When::Faulted, None)?;
         self.heal(flow)?;
         Ok(Verdict {
@@ -164,6 +166,23 @@ impl Run<'_> {
         self.violations.extend(what.into_iter().map(|what| Violation { when: when.clone(), what }));
     }
 
+    /// A terminal that is gone stops nothing, and a removal stops for no disk.
+    fn judge_exit(&mut self, case: &Case, events: &[Event], output: &Output) {
+        let Some(point) = case.point.as_ref().filter(|p| matches!(p.fault, Fault::Once(_) | Fault::From(_))) else {
+            return;
+        };
+        if output.code == Some(0) || !case.scenario.failing.is_empty() {
+            return;
+        }
+        let here = events.iter().find(|e| e.label == point.label && e.number == point.number);
+        let removes = matches!(case.scenario.flow, Flow::Remove | Flow::Purge | Flow::PurgeRemoved | Flow::Replaced);
+        if here.is_some_and(|e| e.path == OUTPUT) && case.scenario.flow != Flow::ConfigureBroken {
+            self.complain(When::Faulted, vec!["it failed because nobody could hear it".to_owned()]);
+        } else if removes {
+            self.complain(When::Faulted, vec!["a removal failed because something could not be written".to_owned()]);
+        }
+    }
+
     fn heard(&mut self, argv: &[String], output: &Output) {
         let code = output.code.map_or_else(|| "a signal".to_owned(), |c| c.to_string());
         self.said += &format!("$ {}\n{}[{code}]\n", argv.join(" "), output.text);
@@ -172,6 +191,9 @@ impl Run<'_> {
     fn dpkg(&mut self, words: &[&str]) -> Result<Output> {
         let argv = dpkg(words);
         let output = self.machine.run(&argv)?;
+        let package = &self.setting.subject.policy.package;
+        let ran = |line: &str| ["Setting up", "Removing", "Purging"].iter().any(|w| line.starts_with(w));
+        self.expected.tidy |= output.text.lines().any(|l| ran(l) && l.contains(package.as_str()));
         self.heard(&argv, &output);
         Ok(output)
     }
