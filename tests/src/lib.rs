@@ -5,6 +5,7 @@
 //!     └─ Node         a fresh overlay of one of them, own namespaces; .boot() starts systemd in it
 //!   Chrootless        an empty directory that real dpkg takes for `/`, without root
 //!     both are a Machine: run, sh, install, write, read, ls, tree
+//!   Pmxcfs            a cluster's /etc/pve, shared by nodes that are .in_cluster(…), with its faults
 //!   DebBuilder ► a small .deb     Keyring ► throw-away OpenPGP key     Repo ► signed apt repository
 //!   dist ► what `make deb` built          ours ► our package in its variants
 //! ```
@@ -37,6 +38,7 @@ mod node;
 pub mod ours;
 pub mod page;
 mod pkg;
+mod pmxcfs;
 mod repo;
 pub mod roots;
 mod tree;
@@ -47,6 +49,7 @@ pub use keys::Keyring;
 pub use machine::Machine;
 pub use node::Node;
 pub use pkg::{Deb, DebBuilder};
+pub use pmxcfs::{Daemon, Fault, MAX_FILE_SIZE, Pmxcfs, WWW_DATA, need_fuse};
 pub use repo::Repo;
 pub use roots::{Suite, need_root};
 pub use tree::{Entry, EntryKind, Tree};

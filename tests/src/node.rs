@@ -15,6 +15,7 @@ use machines::Keeper;
 
 use crate::boot::Cgroup;
 use crate::call::{Listing, Output, clean_env};
+use crate::pmxcfs::{Membership, Pmxcfs};
 use crate::{Machine, Suite, boot, roots};
 
 /// More lines than this hide the cause of a failure rather than show it.
@@ -26,6 +27,8 @@ const LISTED: usize = 80;
 /// Until [`Node::boot`] it is a chroot as far as Debian is concerned: no systemd runs, and
 /// maintainer scripts must cope.
 pub struct Node {
+    // Before the keeper: its daemon must not outlive the mount that it answers for.
+    membership: Option<Membership>,
     // Before the cgroup: that can only be removed once every process is gone.
     keeper: Keeper,
     cgroup: Option<Cgroup>,
@@ -56,7 +59,7 @@ impl Node {
             Ok(made) => made,
             Err(error) => panic!("cannot make a {} node: {error}", suite.name()),
         };
-        Self { keeper, cgroup: None, upper: Arc::new(upper), name: suite.name().to_owned() }
+        Self { membership: None, keeper, cgroup: None, upper: Arc::new(upper), name: suite.name().to_owned() }
     }
 
     /// The same with another host name than `node`.
@@ -66,6 +69,14 @@ impl Node {
         named.unwrap_or_else(|error| panic!("cannot name the node {name}: {error}"));
         self.write("/etc/hostname", format!("{name}\n"));
         self.name = format!("{} ({name})", self.name);
+        self
+    }
+
+    /// The same as the node `name` of a cluster: with its `/etc/pve` mounted there. It stays mounted
+    /// when the machine is booted.
+    #[track_caller]
+    pub fn in_cluster(mut self, cluster: &Pmxcfs, name: &str) -> Self {
+        self.membership = Some(Membership::join(cluster, name, &self));
         self
     }
 

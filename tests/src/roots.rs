@@ -13,15 +13,20 @@ pub use machines::Suite;
 pub fn need_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or("this test");
-        // Not by eprintln, whose text the test harness keeps to itself when a test passes; in one
-        // piece, since other tests write at the same time.
-        let message = format!("skipped: needs root for mounts and namespaces: {test}\n");
-        // With no stderr there is nobody to tell.
-        let _ = std::io::stderr().write_all(message.as_bytes());
+        skipped("needs root for mounts and namespaces");
     }
     root
+}
+
+/// Says on stderr that the calling test is skipped, and why.
+pub(crate) fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("this test");
+    // Not by eprintln, whose text the test harness keeps to itself when a test passes; in one
+    // piece, since other tests write at the same time.
+    let message = format!("skipped: {why}: {test}\n");
+    // With no stderr there is nobody to tell.
+    let _ = std::io::stderr().write_all(message.as_bytes());
 }
 
 /// The directory that holds a pristine root of this suite; made now if it is not there yet.

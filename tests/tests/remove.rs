@@ -29,7 +29,7 @@ fn run_printed(node: &Node, out: &Output, after: &str) {
     let line =
         out.stderr.lines().find(|l| l.contains(after)).unwrap_or_else(|| panic!("no {after:?} in {}", out.stderr));
     let command = &line[line.find(after).unwrap() + after.len()..];
-    node.run(["bash", "-ec", command]).ok();
+    node.run(["sh", "-ec", command]).ok();
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //! so that what can fail has failed before the first rename.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use host::{Cluster, Error, IoContext, Result, files};
 
-use crate::entry::{self, What};
+use crate::entry::{self, Meta, What};
 use crate::restore::TAG;
 use crate::{PathText, Scope, Store};
 
@@ -22,6 +22,8 @@ pub struct Change {
     pub from: String,
     /// What shall stand there.
     pub to: What,
+    /// Folders above it, outermost first: those that are missing are made like this.
+    pub folders: Vec<(PathText, Meta)>,
     /// The content of a plain file.
     pub content: Option<Vec<u8>>,
 }
@@ -86,8 +88,8 @@ impl<'a> Prepared<'a> {
             Step::Delete
         } else {
             let temporary = files::beside(&real, TAG);
+            make_parents(store, change, &real)?;
             self.steps.push((change, real, Step::Rename(temporary.clone())));
-            make_parent(&temporary)?;
             return write(&temporary, change);
         };
         self.steps.push((change, real, step));
@@ -124,8 +126,29 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn make_parent(path: &Path) -> Result<()> {
-    match path.parent() {
+/// Makes the folders that are missing, each under another name until it has its attributes.
+fn make_parents(store: &Store, change: &Change, real: &Path) -> Result<()> {
+    for (path, meta) in &change.folders {
+        let real = store.root.resolve(path.as_path())?;
+        if fs::symlink_metadata(&real).is_ok() {
+            continue;
+        }
+        let temporary = files::beside(&real, TAG);
+        let making = || format!("cannot create {path}");
+        files::create_dirs(temporary.parent().unwrap_or(Path::new("/")), 0o755)?;
+        fs::DirBuilder::new().mode(0o700).create(&temporary).doing(making)?;
+        let done = fs::File::open(&temporary)
+            .doing(making)
+            .and_then(|dir| files::apply(&dir, &real, &meta.attributes()))
+            .and_then(|()| fs::rename(&temporary, &real).doing(making));
+        if done.is_err() {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir(&temporary);
+        }
+        done?;
+        files::sync_parent(&real)?;
+    }
+    match real.parent() {
         Some(parent) => files::create_dirs(parent, 0o755),
         None => Ok(()),
     }
@@ -152,19 +175,20 @@ pub(crate) fn write(temporary: &Path, change: &Change) -> Result<()> {
 fn put(store: &Store, change: &Change, real: &Path, temporary: &Path) -> Result<Fate> {
     if change.from == "dir" {
         // A folder where a file belongs; what it held is moved away, never deleted.
-        let away = store.root.path(store.attic()).join(format!("folder-{}", store.clock.now().compact()));
         files::create_dirs(&store.root.path(store.attic()), 0o700)?;
-        move_tree(real, &free(&away))?;
+        let away = free(store, &store.attic().join(format!("folder-{}", store.clock.now().compact())));
+        move_tree(real, &store.root.path(away))?;
     }
     fs::rename(temporary, real).doing(|| format!("cannot replace {}", change.path)).map(|()| Fate::Changed)
 }
 
-fn free(path: &Path) -> PathBuf {
-    let mut candidate = path.to_owned();
+/// `inside`, or with a number after it that makes the name free.
+pub(crate) fn free(store: &Store, inside: &Path) -> PathBuf {
+    let mut candidate = inside.to_owned();
     let mut count = 1;
-    while fs::symlink_metadata(&candidate).is_ok() {
+    while fs::symlink_metadata(store.root.path(&candidate)).is_ok() {
         count += 1;
-        candidate = PathBuf::from(format!("{}-{count}", path.display()));
+        candidate = PathBuf::from(format!("{}-{count}", inside.display()));
     }
     candidate
 }
@@ -198,7 +222,8 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         }
         (What::Other | What::Absent | What::Unreadable { .. }, _) => Ok(()),
         (_, content) => {
-            let change = Change { path: to.into(), scope: Scope::Node, from: "absent".into(), to: what, content };
+            let (path, from, folders) = (to.into(), "absent".into(), Vec::new());
+            let change = Change { path, scope: Scope::Node, from, to: what, folders, content };
             write(to, &change)
         }
     }

@@ -4,7 +4,7 @@
 //! A line that can't be read is skipped and counted: what it recorded then counts as somebody
 //! else's work, which is kept. A line that a kill cut short ends at the next append.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -141,6 +141,7 @@ impl Journal {
         let doing = || format!("cannot write the journal {}", self.path.display());
         let mut line = serde_json::to_vec(event).map_err(|e| Error::new(format!("{}: {e}", doing())))?;
         line.push(b'\n');
+        let new = !self.path.exists();
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(&self.path).doing(doing)?;
         if file.seek(SeekFrom::End(-1)).is_ok() {
@@ -150,7 +151,9 @@ impl Journal {
                 line.insert(0, b'\n');
             }
         }
-        file.write_all(&line).and_then(|()| file.sync_all()).doing(doing)
+        file.write_all(&line).and_then(|()| file.sync_all()).doing(doing)?;
+        // A journal whose name a power cut forgets would make its first writes nobody's.
+        if new { files::sync_parent(&self.path) } else { Ok(()) }
     }
 
     /// Everything in it; `None` if there is no journal.
@@ -189,6 +192,15 @@ impl Contents {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Operations that were taken back.
+    pub fn taken_back(&self) -> BTreeSet<String> {
+        let ids = self.events.iter().filter_map(|e| match e {
+            Event::End { id, outcome: Outcome::RolledBack, .. } => Some(id.clone()),
+            _ => None,
+        });
+        ids.collect()
     }
 
     /// Rust operations that neither came to their end nor went back: their program was killed, or

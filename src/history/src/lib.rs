@@ -25,6 +25,7 @@ mod provenance;
 pub mod restore;
 pub mod snapshot;
 mod spec;
+pub mod state;
 mod store;
 mod transaction;
 

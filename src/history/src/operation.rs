@@ -82,7 +82,7 @@ impl<'a> Operation<'a> {
             }
         };
         let scope = if path.starts_with(host::cluster::MOUNT) { Scope::Cluster } else { Scope::Node };
-        self.changes.push(Change { path: path.into(), scope, from: now.digest(), to, content });
+        self.changes.push(Change { path: path.into(), scope, from: now.digest(), to, folders: Vec::new(), content });
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl<'a> Operation<'a> {
             outcome,
         })?;
         // The write is done; that an old snapshot could not be forgotten is no failure of it.
-        let _ = snapshot::prune(self.store, &[snapshot.id]);
+        let _ = snapshot::prune(self.store);
         match (done, outcome) {
             (Ok(()), _) => Ok(Some(id)),
             (Err(error), Outcome::RolledBack) => Err(error.way_out("what was written of it has gone back")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use host::{Clock, Lock, Result, Root, files};
 
-use crate::{Item, Journal};
+use crate::{Item, Journal, state};
 
 /// The state folder of one package under one root.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Store {
         if shut {
             files::replace(&path, b"the package is being removed\n", &files::Attributes::mode(0o644))
         } else {
-            files::remove(&path).map(drop)
+            state::forget(&path)
         }
     }
 }

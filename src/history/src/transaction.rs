@@ -1,10 +1,10 @@
 //! The package transaction: opened by preinst, closed by postinst or an abort. It says which
 //! snapshot a failure goes back to, and that it went back already.
 
-use host::{Error, Result, files};
+use host::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::Store;
+use crate::{Store, state};
 
 /// How far a transaction has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,26 +43,20 @@ impl Transaction {
         self.stage == Stage::Open
     }
 
-    /// The one on disk, if any. A damaged file is an error that says how to get rid of it.
+    /// The one on disk, if any. One that is damaged or of a newer version is an error that says
+    /// how to get rid of it.
     pub fn read(store: &Store) -> Result<Option<Self>> {
         let path = store.path(FILE);
-        let Some(bytes) = files::read_plain(&path, 1 << 20)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            Error::new(format!("{} is damaged: {e}", path.display()))
-                .way_out(format!("look at it, then `rm {}`", path.display()))
-        })
+        state::read(&path).map_err(|e| e.way_out(format!("look at it, then `rm {}`", path.display())))
     }
 
     /// Makes it the one on disk, durably.
     pub fn write(&self, store: &Store) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::new(format!("cannot write {FILE}: {e}")))?;
-        text.push(b'\n');
-        files::replace(&store.path(FILE), &text, &files::Attributes::mode(0o640))
+        state::write(&store.path(FILE), self, 0o640)
     }
 
     /// Forgets the one on disk.
     pub fn close(store: &Store) -> Result<()> {
-        let path = store.path(FILE);
-        if files::remove(&path)? { files::sync_parent(&path) } else { Ok(()) }
+        state::forget(&store.path(FILE))
     }
 }

@@ -3,15 +3,18 @@
 //! write to its *unmounted* mount point keeps it from ever starting again.
 //! (pve-cluster's pmxcfs(8); docs/pmxcfs.md says what was measured.)
 
+mod folder;
+mod lock;
+
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use crate::{Error, Kind, Result, Root, files};
+use folder::{Folder, failed};
+use lock::Lock;
 
 /// Where the cluster's configuration lies.
 pub const MOUNT: &str = "/etc/pve";
@@ -29,6 +32,18 @@ pub enum State {
     Quorate,
 }
 
+impl State {
+    /// By the mode of the link `local`, if there is one, and whether pve-cluster is installed.
+    fn of(link: Option<u32>, installed: bool) -> Self {
+        match link {
+            Some(mode) if mode & 0o200 != 0 => State::Quorate,
+            Some(_) => State::NoQuorum,
+            None if installed => State::Unmounted,
+            None => State::Plain,
+        }
+    }
+}
+
 /// `/etc/pve` under a root.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -36,8 +51,10 @@ pub struct Cluster {
     node: String,
 }
 
-/// How long to wait for another holder of the cluster lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for another holder of the cluster lock, and for a cluster that is syncing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What pmxcfs takes at most.
+const MAX_SIZE: usize = 1 << 20;
 
 impl Cluster {
     /// The cluster folder of `root`, written to as `node`.
@@ -48,30 +65,38 @@ impl Cluster {
     /// Whether and how it can be written now. A node that just lost quorum may still look
     /// quorate for a second.
     pub fn state(&self) -> State {
-        match fs::symlink_metadata(self.root.path("/etc/pve/local")) {
-            Ok(link) if link.is_symlink() && link.mode() & 0o200 != 0 => State::Quorate,
-            Ok(link) if link.is_symlink() => State::NoQuorum,
-            _ if self.root.path("/usr/bin/pmxcfs").exists() => State::Unmounted,
-            _ => State::Plain,
+        match self.open(Instant::now()) {
+            Ok(Some(folder)) => folder.state(self.installed()),
+            _ => State::of(None, self.installed()),
         }
+    }
+
+    fn open(&self, deadline: Instant) -> Result<Option<Folder>> {
+        Folder::open(&self.root, deadline)
+    }
+
+    fn installed(&self) -> bool {
+        self.root.path("/usr/bin/pmxcfs").exists()
     }
 
     /// Replaces the file `inside` (an absolute path under `/etc/pve`) by `bytes`, if it still
     /// holds `expected` (`None`: if there is none), as one step against every other node.
     pub fn replace(&self, inside: &Path, expected: Option<&[u8]>, bytes: &[u8]) -> Result<()> {
-        self.under_lock(inside, |path| {
-            self.compare(path, inside, expected)?;
-            if let Some(parent) = path.parent() {
-                self.create_dirs(parent)?;
+        self.under_lock(inside, expected, |folder, lock, path| {
+            if bytes.len() > MAX_SIZE {
+                return Err(Error::new(format!("cannot write {}: it is larger than 1 MiB", inside.display())));
             }
-            let temporary = files::beside(path, &self.node);
-            let done = self.write(&temporary, bytes).and_then(|()| {
-                fs::rename(&temporary, path)
-                    .map_err(|e| not_writable(format!("cannot replace {}", inside.display()), e))
-            });
+            if lock.is_some() {
+                folder.sweep(&self.root, path, &self.node);
+            }
+            if let Some(parent) = path.parent() {
+                folder.create_dirs(parent)?;
+            }
+            let temporary = folder.write_beside(path, &self.node, bytes)?;
+            let done =
+                ready(folder, lock, path, inside, expected).and_then(|()| folder.rename(&temporary, path, bytes));
             if done.is_err() {
-                // The first error is the one to tell.
-                let _ = fs::remove_file(&temporary);
+                folder.discard(&temporary);
             }
             done
         })
@@ -79,115 +104,87 @@ impl Cluster {
 
     /// Removes the file `inside` if it still holds `expected`.
     pub fn remove(&self, inside: &Path, expected: &[u8]) -> Result<()> {
-        self.under_lock(inside, |path| {
-            self.compare(path, inside, Some(expected))?;
-            fs::remove_file(path).map_err(|e| not_writable(format!("cannot remove {}", inside.display()), e))
+        self.under_lock(inside, Some(expected), |folder, lock, path| {
+            ready(folder, lock, path, inside, Some(expected))?;
+            folder
+                .patiently(&mut |again| match folder.unlink(path) {
+                    Err(Errno::NOENT) if again => Ok(()),
+                    done => done,
+                })
+                .map_err(|e| failed(format_args!("cannot remove {}", inside.display()), e))
         })
     }
 
-    fn under_lock(&self, inside: &Path, act: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        if !inside.starts_with(MOUNT) {
-            return Err(Error::new(format!("{} is not under {MOUNT}", inside.display())));
+    fn under_lock(
+        &self,
+        inside: &Path,
+        expected: Option<&[u8]>,
+        act: impl FnOnce(&Folder, &mut Option<Lock<'_>>, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let path = self.below(inside)?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut folder = self.open(deadline)?;
+        if folder.is_none() && !self.installed() && expected.is_none() {
+            let plain = self.root.path(MOUNT);
+            fs::create_dir_all(&plain).map_err(|e| Error::io(format!("cannot create {MOUNT}"), e))?;
+            folder = self.open(deadline)?;
         }
-        let path = self.root.resolve(inside)?;
-        let _lock = match self.state() {
-            State::Plain => None,
-            State::Quorate => Some(ClusterLock::take(self.root.path("/etc/pve/priv/lock/pve-network-rs"))?),
-            State::Unmounted => {
-                return Err(closed(inside, "pmxcfs is not mounted", "start pve-cluster.service and try again"));
-            }
-            State::NoQuorum => {
+        let state = folder.as_ref().map_or(State::Unmounted, |f| f.state(self.installed()));
+        let folder = match (folder, state) {
+            (Some(folder), State::Plain | State::Quorate) => folder,
+            (None, _) if !self.installed() => return Err(changed(inside)),
+            (_, State::NoQuorum) => {
                 return Err(closed(inside, "the cluster has no quorum", "try again when `pvecm status` says quorate"));
             }
+            _ => return Err(closed(inside, "pmxcfs is not mounted", "start pve-cluster.service and try again")),
         };
-        act(&path)
+        let mut lock = match state {
+            State::Plain => None,
+            _ => Some(Lock::take(&folder, deadline)?),
+        };
+        // Before anything is written, so that a change that comes too late leaves no litter.
+        compare(&folder, &path, inside, expected)?;
+        act(&folder, &mut lock, &path)
     }
 
-    fn compare(&self, path: &Path, inside: &Path, expected: Option<&[u8]>) -> Result<()> {
-        let now = files::read_plain(path, 2 << 20)?;
-        if now.as_deref() == expected {
-            return Ok(());
+    /// The path relative to `/etc/pve`, links in folders followed.
+    fn below(&self, inside: &Path) -> Result<PathBuf> {
+        let outside = || Error::new(format!("{} is not under {MOUNT}", inside.display()));
+        if !inside.starts_with(MOUNT) {
+            return Err(outside());
         }
-        Err(Error::of(
-            Kind::Refused,
-            format!("{} was changed by someone else meanwhile and is left alone", inside.display()),
-        ))
-    }
-
-    fn create_dirs(&self, dir: &Path) -> Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
-        if let Some(parent) = dir.parent() {
-            self.create_dirs(parent)?;
-        }
-        match fs::create_dir(dir) {
-            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-                Err(not_writable(format!("cannot create {}", dir.display()), e))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let failed = |e: std::io::Error| not_writable(format!("cannot write {}", path.display()), e);
-        // pmxcfs ignores the mode; in a plain folder it is what pmxcfs would show.
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(path).map_err(failed)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+        let path = self.root.resolve(inside)?;
+        path.strip_prefix(self.root.path(MOUNT)).map(Path::to_owned).map_err(|_| outside())
     }
 }
 
-/// The cluster-wide lock: a folder that only one node can create, valid for 120 s.
-struct ClusterLock(PathBuf);
-
-impl ClusterLock {
-    fn take(path: PathBuf) -> Result<Self> {
-        let begin = Instant::now();
-        if let Some(parent) = path.parent().filter(|p| !p.is_dir()) {
-            // Made by pmxcfs itself at start; a stand-in may lack it.
-            fs::create_dir_all(parent).map_err(|e| not_writable(format!("cannot create {}", parent.display()), e))?;
-        }
-        loop {
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists && begin.elapsed() < LOCK_PATIENCE => {
-                    // Asking with a zero mtime makes pmxcfs drop a lock that is past its 120 s.
-                    let _ = files::set_mtime(&path, (0, 0));
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                    return Err(Error::of(
-                        Kind::ClusterNotWritable,
-                        format!("{} is held by another node; try again in two minutes", path.display()),
-                    ));
-                }
-                Err(e) => return Err(not_writable(format!("cannot take the lock {}", path.display()), e)),
-            }
-        }
+/// Whether the change may be made now: the lock is ours, and the file still what it was. Between
+/// this and the change itself nobody who takes the lock can come.
+fn ready(
+    folder: &Folder,
+    lock: &mut Option<Lock<'_>>,
+    path: &Path,
+    inside: &Path,
+    expected: Option<&[u8]>,
+) -> Result<()> {
+    if let Some(lock) = lock {
+        lock.prolong()?;
     }
+    compare(folder, path, inside, expected)
 }
 
-impl Drop for ClusterLock {
-    fn drop(&mut self) {
-        // One that stays is dropped by pmxcfs after 120 s.
-        let _ = fs::remove_dir(&self.0);
-    }
+fn compare(folder: &Folder, path: &Path, inside: &Path, expected: Option<&[u8]>) -> Result<()> {
+    let now = folder.read(path, 2 << 20)?;
+    if now.as_deref() == expected { Ok(()) } else { Err(changed(inside)) }
+}
+
+fn changed(inside: &Path) -> Error {
+    let inside = inside.display();
+    Error::of(Kind::Refused, format!("{inside} was changed by someone else meanwhile and is left alone"))
 }
 
 fn closed(inside: &Path, why: &str, way_out: &str) -> Error {
     Error::of(Kind::ClusterNotWritable, format!("cannot write {}: {why}", inside.display())).way_out(way_out)
-}
-
-/// EACCES, EPERM, EBUSY, ENOTCONN and a read-only mount mean "not now", not "never".
-fn not_writable(doing: String, error: std::io::Error) -> Error {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    let error = Error::io(doing, error);
-    match errno {
-        Some(Errno::ACCESS | Errno::PERM | Errno::BUSY | Errno::NOTCONN | Errno::ROFS) => {
-            error.with_kind(Kind::ClusterNotWritable)
-        }
-        _ => error,
-    }
 }
 
 /// Reads a file under `/etc/pve` of at most `limit` bytes; `None` if there is none.

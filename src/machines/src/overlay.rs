@@ -94,6 +94,7 @@ fn device_nodes(dev: &Path) -> Result<()> {
         ("random", 1, 8),
         ("urandom", 1, 9),
         ("tty", 5, 0),
+        ("fuse", 10, 229),
         ("console", 1, 3), // nobody reads a node's console; a null device swallows it
     ];
     for (name, major, minor) in nodes {

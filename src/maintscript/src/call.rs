@@ -41,6 +41,8 @@ impl Script {
 /// One call. Versions are empty where dpkg passes an empty one or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
+    /// new `postrm abort-install old`: removed as before, its configuration remains.
+    AbortReinstall,
     /// new `preinst install [old]`: `old` if configuration files remain.
     Install {
         /// The version whose configuration remains.
@@ -92,6 +94,7 @@ impl Call {
             (Script::Preinst, "install") => Self::Install { old: version() },
             (Script::Preinst, "upgrade") => Self::Upgrade { old: version() },
             (Script::Preinst | Script::Postinst, "abort-upgrade") => Self::Abort,
+            (Script::Postrm, "abort-install") if !version().is_empty() => Self::AbortReinstall,
             (Script::Postrm, "abort-install" | "abort-upgrade") => Self::Abort,
             (Script::Postinst, "configure") => Self::Configure { old: version() },
             (Script::Postinst, "abort-remove") => Self::AbortRemove,

@@ -86,6 +86,8 @@ pub enum Step {
     Reload,
     /// What an aborted removal changed comes back.
     UndoRemoval,
+    /// Record that the removal is over.
+    Settle,
     /// Put aside what is unique and remove our state.
     Purge,
     /// Say that this call is not known.
@@ -143,13 +145,17 @@ pub fn decide(call: &Call, now: Situation) -> Plan {
                 push(Step::Successor { new: new.clone() }, Fail);
             }
         }
-        Call::Abort => {
+        Call::Abort | Call::AbortReinstall => {
             push(Step::Finish, Say);
             if take_back {
                 push(Step::TakeBack, Say);
             }
             if now.transaction.is_some() {
                 push(Step::Close, Say);
+            }
+            // Its removal was over before, and stays so: a purge to come has nothing to go back to.
+            if *call == Call::AbortReinstall {
+                push(Step::Settle, Say);
             }
         }
         Call::Remove => {
@@ -166,7 +172,18 @@ pub fn decide(call: &Call, now: Situation) -> Plan {
         }
         Call::Removed | Call::Purge => {
             push(Step::Finish, Say);
-            if now.phase_pending {
+            // dpkg removes what was unpacked and never configured without asking prerm.
+            if now.transaction == Some(Stage::Open) {
+                push(Step::TakeBack, Say);
+            }
+            if now.transaction.is_some() {
+                push(Step::Close, Say);
+            }
+            if now.removal_pending && !now.removal_begun {
+                for step in [Step::Fence, Step::BeginRemoval, Step::SafePhase, Step::Stop] {
+                    push(step, Say);
+                }
+            } else if now.phase_pending {
                 push(Step::SafePhase, Say);
             }
             if now.removal_pending {
@@ -211,6 +228,7 @@ impl fmt::Display for Step {
             Step::Stop => "stop units",
             Step::GoBack => "go back to the accepted state",
             Step::Reload => "reload systemd",
+            Step::Settle => "record that the removal is over",
             Step::UndoRemoval => "undo the aborted removal",
             Step::Purge => "remove the package's state",
             Step::Unknown => "do nothing for a call that is not known",

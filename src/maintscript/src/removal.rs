@@ -1,8 +1,8 @@
 //! `removal.json`: what a removal has done so far, so that `postrm` can finish it and an aborted
 //! one can be undone. The choice how far to go back is made once, when the removal begins.
 
-use history::{Policy as Restore, Store};
-use host::{Error, Result, files};
+use history::{Policy as Restore, Store, state};
+use host::Result;
 use phase::Phase;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl Removal {
     /// A removal that has only just begun.
     pub fn begin(restore: Restore) -> Self {
         Self {
-            format: 1,
+            format: state::FORMAT,
             restore,
             snapshot: None,
             gone_back: false,
@@ -48,22 +48,25 @@ impl Removal {
         }
     }
 
-    /// The one on disk, if any; a damaged one counts as none, since a removal must go on.
-    pub fn read(store: &Store) -> Option<Self> {
-        let bytes = files::read_plain(&store.path(FILE), 1 << 20).ok().flatten()?;
-        serde_json::from_slice(&bytes).ok()
+    /// The one on disk, if any. One that is damaged or of a newer version is an error: nobody can
+    /// tell what it did, so nothing is gone back to because of it.
+    pub fn read(store: &Store) -> Result<Option<Self>> {
+        state::read(&store.path(FILE))
+    }
+
+    /// The one on disk, if there is one and it is understood.
+    pub fn known(store: &Store) -> Option<Self> {
+        Self::read(store).ok().flatten()
     }
 
     /// Makes it the one on disk, durably.
     pub fn write(&self, store: &Store) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::new(format!("cannot write {FILE}: {e}")))?;
-        text.push(b'\n');
-        files::replace(&store.path(FILE), &text, &files::Attributes::mode(0o640))
+        state::write(&store.path(FILE), self, 0o640)
     }
 
     /// Forgets the one on disk.
     pub fn close(store: &Store) -> Result<()> {
-        files::remove(&store.path(FILE)).map(drop)
+        state::forget(&store.path(FILE))
     }
 }
 
@@ -86,25 +89,18 @@ impl Resume {
         if store.path(Self::FILE).exists() {
             return Ok(());
         }
-        let resume = Self { format: 1, ceiling: ceiling.to_string(), node_phase: node_phase.to_string() };
-        let mut text =
-            serde_json::to_vec_pretty(&resume).map_err(|e| Error::new(format!("cannot write resume.json: {e}")))?;
-        text.push(b'\n');
-        files::replace(&store.path(Self::FILE), &text, &files::Attributes::mode(0o644))
+        let resume = Self { format: state::FORMAT, ceiling: ceiling.to_string(), node_phase: node_phase.to_string() };
+        state::write(&store.path(Self::FILE), &resume, 0o644)
     }
 
     /// What was remembered.
     pub fn read(store: &Store) -> Result<Option<Self>> {
-        let path = store.path(Self::FILE);
-        let Some(bytes) = files::read_plain(&path, 1 << 16)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            Error::new(format!("{} is damaged: {e}", path.display()))
-                .way_out("'migration-ctl phase set' sets a phase without it")
-        })
+        state::read(&store.path(Self::FILE))
+            .map_err(|e| e.way_out("'migration-ctl phase set' sets a phase without it"))
     }
 
     /// Forgets it.
     pub fn forget(store: &Store) -> Result<()> {
-        files::remove(&store.path(Self::FILE)).map(drop)
+        state::forget(&store.path(Self::FILE))
     }
 }

@@ -95,6 +95,11 @@ pub fn configuration(files: &NetworkFiles) -> Result<Configuration, FileError> {
     if faults.is_empty() { Ok(configuration) } else { Err(faults.remove(0)) }
 }
 
+/// Every bridge that those files configure that do parse.
+pub fn bridges(files: &NetworkFiles) -> BTreeSet<String> {
+    collect(files).0.bridges()
+}
+
 /// What those files say that do parse, and the faults of those that don't.
 pub(crate) fn collect(files: &NetworkFiles) -> (Configuration, Vec<FileError>) {
     let mut configuration = Configuration::default();

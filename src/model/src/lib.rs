@@ -27,4 +27,4 @@ mod hosts;
 
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
-pub use files::{FileError, MAIN, NetworkFiles, configuration};
+pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces};
-use crate::{Entry, PathText, Provenance, Scope, Use, What};
+use crate::journal::Written;
+use crate::{Entry, Meta, PathText, Provenance, Scope, Use, What};
 
 /// What going back would do.
 pub fn plan(facts: &Facts<'_>) -> Plan {
@@ -16,6 +17,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
         (Trigger::Failure { operations, snapshot }, _) => failure(facts, operations, snapshot.as_deref()),
     };
     drop_below_replaced(&mut plan);
+    keep_below_strangers(facts, &mut plan);
     let asked = matches!(facts.trigger, Trigger::ByHand { .. });
     if facts.policy == Policy::Never && !asked {
         plan.keep_instead("restore = never");
@@ -30,6 +32,35 @@ fn drop_below_replaced(plan: &mut Plan) {
     let below = |path: &PathText| replaced.iter().any(|r| r != path && path.as_path().starts_with(r.as_path()));
     plan.actions.retain(|a| !below(&a.path));
     plan.kept.retain(|k| !below(&k.path));
+}
+
+/// A folder that somebody replaced by a file or a link stays theirs, and nothing is written through
+/// such a link. One path that can't go back for it stops the set, unless it goes by what a backup has.
+fn keep_below_strangers(facts: &Facts<'_>, plan: &mut Plan) {
+    let goes: BTreeSet<PathText> = plan.actions.iter().map(|a| a.path.clone()).collect();
+    let stranger = |path: &PathText| {
+        facts.present.iter().find(|e| {
+            let above = e.path != *path && path.as_path().starts_with(e.path.as_path());
+            above && !goes.contains(&e.path) && !matches!(e.what, What::Absent | What::Dir { .. })
+        })
+    };
+    let literal = matches!(facts.trigger, Trigger::ByHand { .. }) || facts.policy == Policy::Last;
+    let mut stopped = None;
+    for action in std::mem::take(&mut plan.actions) {
+        match stranger(&action.path) {
+            None => plan.actions.push(action),
+            Some(above) => {
+                let why = format!("{} was a folder and is none any more ({})", above.path, action.why);
+                if !literal {
+                    stopped = Some(format!("{}: {why}", action.path));
+                }
+                plan.kept.push(action.kept(why));
+            }
+        }
+    }
+    if let Some(why) = stopped {
+        plan.refuse(why);
+    }
 }
 
 /// What every rule asks of the facts.
@@ -69,10 +100,21 @@ impl<'a> View<'a> {
         self.facts.provenance.on_trial(path.as_path(), digest)
     }
 
+    /// Whether a backup holds what an operation wrote that was taken back since: it was made in the
+    /// midst of a failure, and is nobody's "last backup".
+    fn holds_failure(&self, candidate: &Candidate) -> bool {
+        let paths: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
+        paths.into_iter().any(|path| {
+            let then = candidate.manifest.state_of(path.as_path()).map(What::digest);
+            let operation = then.and_then(|digest| self.on_trial(path, &digest));
+            operation.is_some_and(|id| self.facts.taken_back.contains(id))
+        })
+    }
+
     /// The newest state in which none of this node's files was on trial.
     fn newest_accepted(&self) -> Option<&'a Candidate> {
         let written: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
-        self.facts.snapshots.iter().rev().find(|c| {
+        self.facts.snapshots.iter().rev().filter(|c| c.distrust.is_none()).find(|c| {
             !written.iter().any(|path| {
                 let then = c.manifest.state_of(path.as_path());
                 then.is_some_and(|what| self.on_trial(path, &what.digest()).is_some())
@@ -80,18 +122,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// What stood at the place before the chain of Rust writes that led to `digest` began.
     fn before_trial(&self, path: &PathText, digest: &str) -> Option<String> {
-        let mut at = digest.to_owned();
-        for (_, paths) in self.facts.writes.iter().rev() {
-            if self.on_trial(path, &at).is_none() {
-                break;
-            }
-            if let Some(written) = paths.get(path).filter(|w| w.after == at) {
-                at.clone_from(&written.before);
-            }
-        }
-        self.on_trial(path, &at).is_none().then_some(at)
+        before_trial(self.facts.provenance, self.facts.writes, path, digest)
     }
 
     /// A trustworthy snapshot in which `digest` stood at the path; the newest one.
@@ -103,6 +135,27 @@ impl<'a> View<'a> {
     }
 }
 
+/// What stood at `path` before the chain of Rust writes that led to `digest` began; `None` if the
+/// journal does not reach back that far.
+pub(crate) fn before_trial(
+    provenance: &Provenance,
+    writes: &[(String, BTreeMap<PathText, Written>)],
+    path: &PathText,
+    digest: &str,
+) -> Option<String> {
+    let on_trial = |digest: &str| provenance.on_trial(path.as_path(), digest).is_some();
+    let mut at = digest.to_owned();
+    for (_, paths) in writes.iter().rev() {
+        if !on_trial(&at) {
+            break;
+        }
+        if let Some(written) = paths.get(path).filter(|w| w.after == at) {
+            at.clone_from(&written.before);
+        }
+    }
+    (!on_trial(&at)).then_some(at)
+}
+
 /// The action that puts `to`, as `candidate` has it, at the place.
 fn action(place: &Place<'_>, candidate: &Candidate, to: &What, why: String) -> Action {
     Action {
@@ -112,6 +165,7 @@ fn action(place: &Place<'_>, candidate: &Candidate, to: &What, why: String) -> A
         to: if place.usage == Use::Discard { What::Absent } else { to.clone() },
         snapshot: candidate.manifest.id.clone(),
         name: name_in(candidate, place.path),
+        folders: folders_in(candidate, place.path),
         why,
     }
 }
@@ -123,8 +177,26 @@ fn kept(place: &Place<'_>, candidate: &Candidate, instead: &What, why: String) -
         instead: instead.clone(),
         snapshot: candidate.manifest.id.clone(),
         name: name_in(candidate, place.path),
+        folders: folders_in(candidate, place.path),
         why,
     }
+}
+
+/// The captured folders above `path`, outermost first.
+fn folders_in(candidate: &Candidate, path: &PathText) -> Vec<(PathText, Meta)> {
+    let above = |e: &&Entry| e.path != *path && path.as_path().starts_with(e.path.as_path());
+    let mut out: Vec<_> = candidate
+        .manifest
+        .entries
+        .iter()
+        .filter(above)
+        .filter_map(|e| match &e.what {
+            What::Dir { meta } => Some((e.path.clone(), meta.clone())),
+            _ => None,
+        })
+        .collect();
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
 }
 
 fn name_in(candidate: &Candidate, path: &PathText) -> PathText {
@@ -200,6 +272,10 @@ fn name_foreign(view: &View<'_>, accepted: Option<&Candidate>, place: &Place<'_>
     if then.digest() == place.now.digest() || unread(then) || unread(place.now) || matches!(then, What::Dir { .. }) {
         return;
     }
+    // What a new folder holds is named, file by file.
+    if !then.exists() && matches!(place.now, What::Dir { .. }) {
+        return;
+    }
     // Pending changes are never recreated, so there is nothing to offer but their removal.
     let instead = if place.usage == Use::Discard && then.exists() { &What::Other } else { then };
     if place.usage == Use::Discard && !place.now.exists() {
@@ -269,9 +345,11 @@ fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&s
 
 /// `restore = "last"`: this node's files become the backup, whatever came after.
 fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
+    let view = View { facts };
     let newest_first = facts.snapshots.iter().rev();
     let mut passed = Vec::new();
-    for candidate in newest_first.filter(|c| id.map_or(!c.manifest.undo, |id| c.manifest.id == id)) {
+    let last = |c: &Candidate| !c.manifest.undo && !view.holds_failure(c);
+    for candidate in newest_first.filter(|c| id.map_or_else(|| last(c), |id| c.manifest.id == id)) {
         match &candidate.distrust {
             Some(why) => passed.push(why.clone()),
             None => {
@@ -287,7 +365,9 @@ fn last(facts: &Facts<'_>, id: Option<&str>) -> Plan {
 }
 
 fn by_hand(facts: &Facts<'_>, to: Option<&str>, only: Option<&Path>, cluster: bool) -> Plan {
-    let wanted = |c: &&Candidate| to.map_or(!c.manifest.undo, |id| c.manifest.id == id);
+    let view = View { facts };
+    let last = |c: &Candidate| !c.manifest.undo && !view.holds_failure(c);
+    let wanted = |c: &&Candidate| to.map_or_else(|| last(c), |id| c.manifest.id == id);
     let mut plan = Plan::default();
     match facts.snapshots.iter().rev().find(wanted) {
         None => {

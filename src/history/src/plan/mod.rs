@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use decide::before_trial;
 pub use decide::plan;
 
 use crate::journal::Written;
-use crate::{Entry, Manifest, PathText, Provenance, Scope, What};
+use crate::{Entry, Manifest, Meta, PathText, Provenance, Scope, What};
 
 /// The file whose loss cuts a node off: only here damage counts as on trial.
 pub const INTERFACES: &str = model::MAIN;
@@ -112,6 +113,8 @@ pub struct Facts<'a> {
     pub provenance: &'a Provenance,
     /// What the journal's operations changed, in their order: operation, path, before and after.
     pub writes: &'a [(String, BTreeMap<PathText, Written>)],
+    /// Operations that were taken back.
+    pub taken_back: &'a BTreeSet<String>,
 }
 
 /// Something to change.
@@ -129,6 +132,9 @@ pub struct Action {
     pub snapshot: String,
     /// Where in that snapshot.
     pub name: PathText,
+    /// Captured folders above it as that snapshot has them, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<(PathText, Meta)>,
     /// For a person.
     pub why: String,
 }
@@ -146,8 +152,18 @@ pub struct Kept {
     pub snapshot: String,
     /// Where in that snapshot.
     pub name: PathText,
+    /// Captured folders above it as that snapshot has them, outermost first.
+    pub folders: Vec<(PathText, Meta)>,
     /// For a person.
     pub why: String,
+}
+
+impl Action {
+    /// The same place, left as it is.
+    fn kept(self, why: String) -> Kept {
+        let Self { path, scope, to: instead, snapshot, name, folders, .. } = self;
+        Kept { path, scope, instead, snapshot, name, folders, why }
+    }
 }
 
 /// What going back would do.
@@ -178,14 +194,8 @@ impl Plan {
     /// Turns what would be done into what is left as it is.
     pub(crate) fn keep_instead(&mut self, because: &str) {
         for action in std::mem::take(&mut self.actions) {
-            self.kept.push(Kept {
-                path: action.path,
-                scope: action.scope,
-                instead: action.to,
-                snapshot: action.snapshot,
-                name: action.name,
-                why: format!("{because} ({})", action.why),
-            });
+            let why = format!("{because} ({})", action.why);
+            self.kept.push(action.kept(why));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{Item, Meta, Use};
 const I: &str = "/etc/network/interfaces";
 const N: &str = "/etc/network/interfaces.new";
 const X: &str = "/etc/network/interfaces.d/x";
+const XX: &str = "/etc/network/interfaces.d/x/x";
 const Y: &str = "/etc/network/interfaces.d/y";
 const Z: &str = "/etc/pve/sdn/zones.cfg";
 const RUN: &str = "/etc/pve/sdn/.running-config";
@@ -74,6 +75,7 @@ fn pairs(text: &str) -> Vec<(&'static str, &str)> {
         "N" => N,
         "X" => X,
         "Y" => Y,
+        "XX" => XX,
         "Z" => Z,
         "R" => RUN,
         other => panic!("{other}"),
@@ -122,6 +124,10 @@ fn event(text: &str) -> Event {
         let paths = pairs(body).into_iter().map(|(p, l)| (p.into(), digest(l))).collect();
         return Event::Accept { time: 0, by: "admin".into(), reason: String::new(), paths };
     }
+    if who == "back" {
+        let id = words.next().unwrap().to_owned();
+        return Event::End { id, time: 0, duration_ms: 0, outcome: crate::journal::Outcome::RolledBack };
+    }
     let backend = match who {
         "rust" => Backend::Rust,
         "perl" => Backend::Legacy,
@@ -159,7 +165,7 @@ struct Case {
 /// `I<s1` restored from s1, `N-` deleted, `keep X`, `note`, `refused`: in the plan's order.
 fn short(plan: &Plan) -> String {
     let name = |path: &PathText| {
-        [("I", I), ("N", N), ("X", X), ("Y", Y), ("Z", Z), ("R", RUN)]
+        [("I", I), ("N", N), ("X", X), ("Y", Y), ("XX", XX), ("Z", Z), ("R", RUN)]
             .into_iter()
             .find(|(_, p)| Path::new(p) == path.as_path())
             .map_or_else(|| path.to_string(), |(n, _)| n.to_owned())
@@ -184,7 +190,8 @@ fn run(trigger: &Trigger, policy: Policy, case: &Case) {
         Some(_) => Provenance::of(&events),
         None => Provenance::Unknown { why: "the operation journal is missing".into() },
     };
-    let writes = crate::journal::Contents { events, damaged: 0 }.writes();
+    let contents = crate::journal::Contents { events, damaged: 0 };
+    let writes = contents.writes();
     let present = state(case.now);
     let interfaces = pairs(case.now)
         .into_iter()
@@ -198,6 +205,7 @@ fn run(trigger: &Trigger, policy: Policy, case: &Case) {
         snapshots: &snapshots,
         provenance: &provenance,
         writes: &writes,
+        taken_back: &contents.taken_back(),
     });
     assert_eq!(short(&plan), case.want, "{}: {:#?}", case.name, plan.lines());
 }
@@ -248,6 +256,9 @@ fn removal_takes_back_what_is_on_trial_and_nothing_else() {
         "pending changes that the admin applied are not offered again": ["s1: I=A N=B"], Some(&[]), "I=A" => "";
         "the admin edits between two Rust writes": ["s1: I=A", "s2: I=C"], Some(&["rust o1: I=A>B", "rust o2: I=C>D"]), "I=D" => "I<s2";
         "Rust put back what the admin had": ["s1: I=A"], Some(&["rust o1: I=A>B", "rust o2: I=B>A"]), "I=A" => "";
+        "the admin's change is named against a snapshot that verifies": ["s1: I=A X=A", "s2 bad: I=A X=B"], Some(&[]), "I=A X=C" => "keep:X";
+        "a new folder is named by what it holds": ["s1: I=A"], Some(&[]), "I=A X=dir XX=B" => "keep:XX";
+        "nothing is written through a link that took a folder's place": ["s1: I=A X=dir XX=B"], Some(&["rust o1: I=A>C XX=B>0"]), "I=C X=link" => "keep:XX keep:I refused";
         "a snapshot taken for an undo can be the accepted one": ["s1: I=A", "s2 undo: I=C"], Some(&["rust o1: I=C>D"]), "I=D" => "I<s2";
     };
     for case in cases {
@@ -269,6 +280,8 @@ fn removal_with_restore_last_is_literal_and_leaves_the_cluster() {
         "none": [], Some(&[]), "I=C" => "refused";
         "none that verifies": ["s1 bad: I=A"], Some(&[]), "I=C" => "refused";
         "without a journal": ["s1: I=A"], None, "I=C" => "I<s1";
+        "not from one that holds what was taken back": ["s1: I=A", "s2: I=B"], Some(&["rust t1: I=A>B", "back t1:", "restore r1: I=B>A"]), "I=A" => "";
+        "a folder that became a link is the admin's, and so is what is behind it": ["s1: I=A X=dir XX=B"], Some(&[]), "I=C X=link" => "I<s1 keep:XX";
     };
     for case in cases {
         run(&Trigger::Removal, Policy::Last, case);

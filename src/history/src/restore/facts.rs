@@ -1,9 +1,11 @@
 //! From the disk to a plan that has been checked.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use host::{Result, files};
+use host::cluster::State;
+use host::{Cluster, Error, IoContext, Result, files};
 use model::NetworkFiles;
 
 use crate::plan::{Candidate, Facts, INTERFACES, Plan, Policy, Trigger, plan};
@@ -47,7 +49,8 @@ pub fn decide(
         candidates.push(manual::candidate(store, id)?);
     }
     let journal = store.journal();
-    let writes = journal.read().ok().flatten().unwrap_or_default().writes();
+    let contents = journal.read().ok().flatten().unwrap_or_default();
+    let writes = contents.writes();
     let mut plan = plan(&Facts {
         trigger,
         policy,
@@ -56,6 +59,7 @@ pub fn decide(
         snapshots: &candidates,
         provenance: &Provenance::read(&journal),
         writes: &writes,
+        taken_back: &contents.taken_back(),
     });
     plan.notes.extend(untrusted);
     if !plan.actions.is_empty()
@@ -94,7 +98,16 @@ fn check(store: &Store, plan: &Plan, present: &Captured) -> Result<(), String> {
         return Ok(());
     }
     let hosts = files::read_plain(&store.root.path("/etc/hosts"), 1 << 20).ok().flatten().unwrap_or_default();
-    model::check(&before, &after, &hosts, &store.node, &guest_bridges(store)).map_err(|e| e.to_string())
+    let allowed = |bridges: &BTreeSet<String>| {
+        model::check(&before, &after, &hosts, &store.node, bridges).map_err(|e| e.to_string())
+    };
+    match guest_bridges(store) {
+        Ok(bridges) => allowed(&bridges),
+        // Any bridge may be some guest's.
+        Err(why) => allowed(&BTreeSet::new()).and_then(|()| {
+            allowed(&model::bridges(&before)).map_err(|e| format!("{e}, for all that is known: {why}"))
+        }),
+    }
 }
 
 /// `interfaces.new` is Proxmox's pending change, not part of what runs.
@@ -102,17 +115,26 @@ fn is_network(path: &Path) -> bool {
     path.starts_with("/etc/network") && path != Path::new("/etc/network/interfaces.new")
 }
 
-/// Bridges that this node's guests are plugged into. A guest that can't be read names none.
-fn guest_bridges(store: &Store) -> BTreeSet<String> {
+/// Bridges that this node's guests are plugged into, or why nobody can tell.
+fn guest_bridges(store: &Store) -> Result<BTreeSet<String>> {
+    if Cluster::new(&store.root, &store.node).state() == State::Unmounted {
+        return Err(Error::new("/etc/pve is not mounted, so guests can't be asked"));
+    }
     let mut out = BTreeSet::new();
     for folder in ["/etc/pve/qemu-server", "/etc/pve/lxc"] {
-        let Ok(real) = store.root.resolve(Path::new(folder).join("x")) else { continue };
-        let Some(Ok(entries)) = real.parent().map(std::fs::read_dir) else { continue };
-        for entry in entries.flatten().filter(|e| e.path().extension().is_some_and(|x| x == "conf")) {
-            if let Ok(Some(bytes)) = files::read_plain(&entry.path(), 1 << 20) {
-                out.extend(model::guests::bridges_of(&bytes));
+        let real = store.root.resolve(Path::new(folder).join("x"))?;
+        let entries = match std::fs::read_dir(real.parent().unwrap_or(&real)) {
+            Ok(entries) => entries,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(e) => return Err(Error::io(format!("cannot list {folder}"), e)),
+        };
+        for entry in entries {
+            let path = entry.doing(|| format!("cannot list {folder}"))?.path();
+            if path.extension().is_some_and(|x| x == "conf") {
+                // One that has gone meanwhile has moved to another node.
+                out.extend(model::guests::bridges_of(&files::read_plain(&path, 1 << 20)?.unwrap_or_default()));
             }
         }
     }
-    out
+    Ok(out)
 }

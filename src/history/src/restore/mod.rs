@@ -13,7 +13,7 @@ mod attic;
 mod facts;
 mod stage;
 
-pub use attic::{command_line, keep_copies, shell_quote};
+pub use attic::{command_line, keep_copies, place, shell_quote};
 pub use facts::{Decision, decide};
 pub(crate) use stage::TAG;
 pub use stage::{carry_out, is_pending, resume};

@@ -13,7 +13,7 @@ use super::Report;
 use crate::change::{self, Change, Fate};
 use crate::journal::{Backend, Event, Outcome, Written};
 use crate::plan::{Action, Plan};
-use crate::{Scope, Store, new_id};
+use crate::{Scope, Store, new_id, state};
 
 /// Marks what is written beside its place before a rename.
 pub(crate) const TAG: &str = "pve-network-rs";
@@ -55,7 +55,15 @@ pub fn resume(store: &Store) -> Result<Option<Report>> {
     files::remove_tree(&store.path(".restore.new"))?;
     files::remove_tree(&store.path(".restore.old"))?;
     sweep(store);
-    if is_pending(store) { finish(store).map(Some) } else { Ok(None) }
+    if !is_pending(store) {
+        return Ok(None);
+    }
+    match state::read::<Intent>(&store.path(FOLDER).join(INTENT)) {
+        Ok(_) => finish(store).map(Some),
+        // Out of the way, or no later restore could be staged; what it would have done is decided
+        // anew from the journal.
+        Err(error) => set_aside(store).and_then(|to| Err(error.way_out(format!("it was moved to {}", to.display())))),
+    }
 }
 
 /// Removes temporaries that a killed writer left beside captured files. The caller holds the lock,
@@ -67,7 +75,8 @@ fn sweep(store: &Store) {
         for real in folders.into_iter().flatten().filter_map(|f| store.root.resolve(f.join("x")).ok()) {
             let Some(entries) = real.parent().and_then(|f| fs::read_dir(f).ok()) else { continue };
             for entry in entries.flatten().filter(|e| files::is_temporary(&e.path(), &[TAG, &store.node])) {
-                let _ = fs::remove_file(entry.path());
+                // A folder's is empty.
+                let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path()));
             }
         }
     }
@@ -91,10 +100,9 @@ fn stage(store: &Store, plan: &Plan, phase: &str) -> Result<()> {
             fs::write(&to, bytes).doing(|| format!("cannot write {}", to.display()))?;
         }
     }
-    let intent = Intent { format: 1, id: new_id(store), phase: phase.to_owned(), actions: plan.actions.clone() };
-    let text = serde_json::to_vec_pretty(&intent).map_err(|e| Error::new(format!("cannot write {INTENT}: {e}")))?;
+    let intent = Intent { format: state::FORMAT, id: new_id(store), phase: phase.to_owned(), actions: plan.actions.clone() };
     let path = temporary.join(INTENT);
-    fs::write(&path, text).doing(|| format!("cannot write {}", path.display()))?;
+    fs::write(&path, state::render(&intent)?).doing(|| format!("cannot write {}", path.display()))?;
     files::sync_file_system(&temporary)?;
     fs::rename(&temporary, &folder).doing(|| format!("cannot create {}", folder.display()))?;
     files::sync_parent(&folder)
@@ -103,12 +111,7 @@ fn stage(store: &Store, plan: &Plan, phase: &str) -> Result<()> {
 fn finish(store: &Store) -> Result<Report> {
     let began = Instant::now();
     let folder = store.path(FOLDER);
-    let path = folder.join(INTENT);
-    let bytes = files::read_plain(&path, 64 << 20)?.unwrap_or_default();
-    let intent: Intent = serde_json::from_slice(&bytes).map_err(|e| {
-        Error::new(format!("{} is damaged: {e}", path.display()))
-            .way_out(format!("look at it, then `rm -r {}`", folder.display()))
-    })?;
+    let Some(intent) = state::read::<Intent>(&folder.join(INTENT))? else { return Ok(Report::default()) };
     let mut changes = Vec::new();
     for (position, action) in intent.actions.iter().enumerate() {
         let content = match action.to {
@@ -122,6 +125,7 @@ fn finish(store: &Store) -> Result<Report> {
             scope: action.scope,
             from: action.from.clone(),
             to: action.to.clone(),
+            folders: action.folders.clone(),
             content,
         });
     }
@@ -153,6 +157,15 @@ fn finish(store: &Store) -> Result<Report> {
         if fate == Fate::Foreign { report.foreign.push(path) } else { report.done.push(path) }
     }
     Ok(report)
+}
+
+/// Moves a stage that can't be understood to where people find it.
+fn set_aside(store: &Store) -> Result<PathBuf> {
+    files::create_dirs(&store.root.path("/var/backups"), 0o755)?;
+    files::create_dirs(&store.root.path(store.attic()), 0o700)?;
+    let inside = change::free(store, &store.attic().join(format!("stage-{}", store.clock.now().compact())));
+    change::move_tree(&store.path(FOLDER), &store.root.path(&inside))?;
+    Ok(inside)
 }
 
 fn drop_stage(store: &Store, folder: &PathBuf) -> Result<()> {

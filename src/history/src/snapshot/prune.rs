@@ -1,19 +1,24 @@
 //! Forgetting old snapshots, after a new one is safely there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use host::{Error, Result, files};
 
 use super::list::list;
-use crate::{Snapshot, Store};
+use crate::plan::before_trial;
+use crate::{PathText, Provenance, Snapshot, Store, Transaction, digest_at};
 
 /// Removes snapshots beyond the store's limits and returns their names. Kept always: the one from
-/// before the first install, the last accepted ones, `needed`, and any that can't be read, since
-/// nobody can tell what it holds.
-pub fn prune(store: &Store, needed: &[String]) -> Result<Vec<String>> {
+/// before the first install, the last accepted ones, the open transaction's, those with what
+/// stands to go back, and any that can't be read, since nobody can tell what it holds.
+pub fn prune(store: &Store) -> Result<Vec<String>> {
     let all = list(store)?;
-    let doomed = victims(&all, store.keep, store.keep_accepted, needed);
+    let mut needed = wanted(store, &all)?;
+    // One that can't be understood may name any of them: then nothing is forgotten.
+    needed.extend(Transaction::read(store)?.map(|t| t.snapshot));
+    let doomed = victims(&all, store.keep, store.keep_accepted, &needed);
     for id in &doomed {
         // Renamed first, so that no half-removed snapshot is ever visible.
         let (path, away) = (store.backups().join(id), store.backups().join(format!(".old.{id}")));
@@ -21,6 +26,28 @@ pub fn prune(store: &Store, needed: &[String]) -> Result<Vec<String>> {
         files::remove_tree(&away)?;
     }
     Ok(doomed)
+}
+
+/// Snapshots that hold what stood at a path before the trial write that stands there now.
+fn wanted(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
+    let Some(contents) = store.journal().read()? else { return Ok(Vec::new()) };
+    let (provenance, writes) = (Provenance::of(&contents.events), contents.writes());
+    let paths: BTreeSet<&PathText> = writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
+    let mut out = Vec::new();
+    for path in paths {
+        let now = store.root.resolve(path.as_path()).and_then(|real| digest_at(&real));
+        let Ok(now) = now else { continue };
+        if provenance.on_trial(path.as_path(), &now).is_none() {
+            continue;
+        }
+        let Some(before) = before_trial(&provenance, &writes, path, &now) else { continue };
+        let holds = |s: &&Snapshot| {
+            s.manifest.as_ref().is_ok_and(|m| m.state_of(path.as_path()).is_some_and(|what| what.digest() == before))
+        };
+        // The newest, and one more should that one turn out to be damaged.
+        out.extend(all.iter().rev().filter(holds).take(2).map(|s| s.id.clone()));
+    }
+    Ok(out)
 }
 
 fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String]) -> Vec<String> {

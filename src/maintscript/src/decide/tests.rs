@@ -63,7 +63,9 @@ fn every_call_of_policy_6_5_to_6_8() {
         ("postinst abort-upgrade 1.1-1", open, "Finish TakeBack Close"),
         ("postinst abort-upgrade 1.1-1", NONE, "Finish"),
         ("postrm abort-install", open, "Finish TakeBack Close"),
-        ("postrm abort-install 1.0-1 1.1-1", open, "Finish TakeBack Close"),
+        ("postrm abort-install 1.0-1 1.1-1", open, "Finish TakeBack Close Settle"),
+        ("postrm abort-install 1.0-1 1.1-1", NONE, "Finish Settle"),
+        ("postrm abort-install \"\"", open, "Finish TakeBack Close"),
         ("postrm abort-upgrade 1.0-1 1.1-1", open, "Finish TakeBack Close"),
         ("postrm abort-upgrade 1.0-1 1.1-1", failed, "Finish Close"),
         ("postinst abort-remove", NONE, "Finish Unfence"),
@@ -78,6 +80,10 @@ fn every_call_of_policy_6_5_to_6_8() {
         ("prerm deconfigure in-favour other 2.0", NONE, ""),
         ("prerm deconfigure in-favour other 2.0 removing third 1.0", NONE, ""),
         ("postrm remove", removing, "Finish Reload"),
+        // unpacked and never configured, so prerm was not asked
+        ("postrm remove", Situation { removal_pending: true, ..open }, &format!("Finish TakeBack Close {removal} Reload")),
+        ("postrm remove", Situation { removal_pending: true, ..failed }, &format!("Finish Close {removal} Reload")),
+        ("postrm purge", Situation { removal_pending: true, ..NONE }, &format!("Finish {removal} Purge Reload")),
         ("postrm remove", pending, "Finish GoBack Reload"),
         ("postrm remove", Situation { phase_pending: true, ..removing }, "Finish SafePhase Reload"),
         ("preinst upgrade 1.0-1", Situation { unfinished: true, ..NONE }, "CheckControl! Finish TakeBack Open!"),
@@ -102,7 +108,7 @@ fn every_call_of_policy_6_5_to_6_8() {
 
 #[test]
 fn no_removal_can_fail_and_no_abort_either() {
-    for call in [Call::Remove, Call::Removed, Call::Purge, Call::Abort, Call::AbortRemove, Call::Unknown, Call::Nothing]
+    for call in [Call::Remove, Call::Removed, Call::Purge, Call::Abort, Call::AbortReinstall, Call::AbortRemove, Call::Unknown, Call::Nothing]
     {
         for bits in 0..=255u8 {
             let now = Situation {

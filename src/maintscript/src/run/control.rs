@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use history::state::FORMAT;
 use host::{Error, Kind, Result, files};
 use seal::installed::{Options, Severity, check_installed};
 use seal::manifest::{self, Manifest};
@@ -17,14 +18,20 @@ use super::Runner;
 /// Where an operator lets one version through that the keys refuse. Works without any tool.
 const OVERRIDES: &str = "/etc/debseal/override";
 
-/// `seal.json`: what signed versions this machine has seen.
+/// `seal.json`: what signed versions this machine has seen. Here a newer format is read as far as
+/// it can be, and what can't be read counts as a signed version: a downgrade or a damaged disk is
+/// no way round the keys.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Seen {
     format: u64,
     /// The highest `minimum-version` of a signed version ever installed.
     minimum_version: Option<String>,
     /// Whether the version that is installed was signed.
     signed: bool,
+    /// What a later version knows besides.
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What the keys say of a folder of control files.
@@ -128,8 +135,22 @@ impl Runner<'_> {
     }
 
     fn seen(&self) -> Seen {
-        let bytes = files::read_plain(&self.cx.store.path("seal.json"), 1 << 16).ok().flatten();
-        bytes.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default()
+        let path = self.cx.store.path("seal.json");
+        let parsed = match files::read_plain(&path, 1 << 16) {
+            Ok(None) => return Seen::default(),
+            Ok(Some(bytes)) => serde_json::from_slice::<Seen>(&bytes).map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match parsed {
+            Ok(seen) => Seen { signed: seen.signed || seen.format > FORMAT, ..seen },
+            Err(why) => {
+                self.say(format_args!(
+                    "{} is damaged ({why}): a signed version counts as installed",
+                    path.display()
+                ));
+                Seen { signed: true, ..Seen::default() }
+            }
+        }
     }
 
     /// Compares what dpkg unpacked with the manifest.
@@ -158,7 +179,7 @@ impl Runner<'_> {
             verify_unpacked_control(folder, naming, &t.keyring, &self.cx.policy.package, None, SystemTime::now())
         });
         let mut seen = self.seen();
-        seen.format = 1;
+        seen.format = seen.format.max(FORMAT);
         seen.signed = verified.is_ok();
         if let Ok(Some(minimum)) = verified.map(|v| v.manifest.minimum_version) {
             let higher = match &seen.minimum_version {
@@ -169,10 +190,7 @@ impl Runner<'_> {
                 seen.minimum_version = Some(minimum);
             }
         }
-        let mut text =
-            serde_json::to_vec_pretty(&seen).map_err(|e| Error::new(format!("cannot write seal.json: {e}")))?;
-        text.push(b'\n');
-        files::replace(&self.cx.store.path("seal.json"), &text, &files::Attributes::mode(0o644))?;
+        history::state::write(&self.cx.store.path("seal.json"), &seen, 0o644)?;
         files::remove(&self.cx.root.resolve(self.override_file())?).map(drop)
     }
 }

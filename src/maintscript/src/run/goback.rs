@@ -12,10 +12,16 @@ impl Runner<'_> {
     /// The admin's choice: dpkg's environment, then `/etc/default/<package>`, then `hooks.toml`.
     pub(super) fn restore_choice(&self) -> Restore {
         let file = std::path::Path::new("/etc/default").join(&self.cx.policy.package);
-        let text = self.cx.root.resolve(&file).and_then(|path| files::read_plain(&path, 1 << 16)).ok().flatten();
+        // A link there is followed, as a shell would that reads the file.
+        let real = self.cx.root.resolve(file.join("x"));
+        let read = real.and_then(|real| files::read_plain(real.parent().unwrap_or(&real), 1 << 16));
+        let text = read.unwrap_or_else(|error| {
+            self.say(error);
+            None
+        });
         let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
         let in_file = text.lines().filter_map(|l| l.trim().strip_prefix("RESTORE=")).next_back();
-        let in_file = in_file.map(|v| v.trim().trim_matches(['"', '\'']).to_owned());
+        let in_file = in_file.map(|v| v.split('#').next().unwrap_or(v).trim().trim_matches(['"', '\'']).to_owned());
         let in_environment = std::env::var("RESTORE").ok().filter(|v| !v.is_empty());
         let Some(choice) = in_environment.or(in_file) else { return self.cx.policy.restore };
         choice.parse().unwrap_or_else(|error| {
@@ -25,10 +31,10 @@ impl Runner<'_> {
     }
 
     /// Takes back what a failure wrote; says it line by line, and whether all of it went back.
-    pub(super) fn restore_after_failure(&self, trigger: &Trigger) -> Result<bool> {
+    pub(super) fn restore_after_failure(&self, trigger: &Trigger, choice: Restore) -> Result<bool> {
         let store = &self.cx.store;
         let present = snapshot::present(store, true)?;
-        let decision = restore::decide(store, trigger, self.restore_choice(), present, None)?;
+        let decision = restore::decide(store, trigger, choice, present, None)?;
         if !decision.plan.actions.is_empty() {
             let reason = format!("{}: before going back", self.cx.invocation);
             let why = Why { reason, undo: true, lenient: true, phase: self.phase_now(), ..Why::default() };
@@ -46,8 +52,12 @@ impl Runner<'_> {
     /// For each path that was kept, the command that takes the backup's version.
     fn offer(&self, plan: &history::Plan, attic: Option<&std::path::Path>) {
         for kept in &plan.kept {
-            if let Some(command) = command_line(kept, attic) {
-                self.say(format_args!("to take the backup's {} instead: {command}", kept.path));
+            match (command_line(&self.cx.store, kept, attic), attic) {
+                (Some(command), _) => self.say(format_args!("to take the backup's {} instead: {command}", kept.path)),
+                (None, Some(attic)) if kept.instead.exists() && kept.instead.is_leaf() => {
+                    self.say(format_args!("the backup's {} is in {}", kept.path, restore::place(attic, kept).display()));
+                }
+                _ => {}
             }
         }
     }
@@ -56,10 +66,12 @@ impl Runner<'_> {
     pub(super) fn begin_removal(&self) -> Result<()> {
         let store = &self.cx.store;
         store.prepare()?;
-        if Removal::read(store).is_some() {
-            return Ok(()); // a run that was killed began it
-        }
-        let mut removal = Removal::begin(self.restore_choice());
+        let mut removal = match Removal::known(store) {
+            // A run that was killed began it, and may not have come to the snapshot.
+            Some(begun) if begun.snapshot.is_some() || begun.gone_back => return Ok(()),
+            Some(begun) => begun,
+            None => Removal::begin(self.restore_choice()),
+        };
         removal.write(store)?;
         let present = snapshot::present(store, true)?;
         let reason = self.cx.invocation.to_string();
@@ -78,11 +90,11 @@ impl Runner<'_> {
     /// What is on trial goes back; everything else is kept and named.
     pub(super) fn go_back(&self) -> Result<()> {
         let store = &self.cx.store;
-        if self.cx.invocation.script == Script::Postrm && Removal::read(store).is_none() {
+        if self.cx.invocation.script == Script::Postrm && Removal::known(store).is_none() {
             self.begin_removal()?;
         }
         // Where not even that could be written, what stays is still named.
-        let mut removal = Removal::read(store).unwrap_or_else(|| Removal::begin(self.restore_choice()));
+        let mut removal = Removal::known(store).unwrap_or_else(|| Removal::begin(self.restore_choice()));
         let present = snapshot::present(store, true)?;
         let decision =
             restore::decide(store, &Trigger::Removal, removal.restore, present, removal.snapshot.as_deref())?;
@@ -108,13 +120,23 @@ impl Runner<'_> {
         removal.write(store)
     }
 
+    /// A removal that was over before stays over.
+    pub(super) fn settle(&self) -> Result<()> {
+        let store = &self.cx.store;
+        if !store.path("").is_dir() || Removal::known(store).is_some() {
+            return Ok(());
+        }
+        Removal { gone_back: true, ..Removal::begin(self.restore_choice()) }.write(store)
+    }
+
     /// The package stays after all: files, phases and units as before.
     pub(super) fn undo_removal(&self) -> Result<()> {
         self.need_lock()?;
-        let Some(removal) = Removal::read(&self.cx.store) else { return Ok(()) };
+        let Some(removal) = Removal::known(&self.cx.store) else { return Ok(()) };
         let operations = removal.operations.iter().cloned().collect();
-        // Only what the removal wrote; its snapshot is not what to compare the rest with.
-        self.restore_after_failure(&Trigger::Failure { operations, snapshot: None })?;
+        // Only what the removal wrote; its snapshot is not what to compare the rest with. That is
+        // no restore whose extent the admin chooses: it ends one.
+        self.restore_after_failure(&Trigger::Failure { operations, snapshot: None }, Restore::Accepted)?;
         self.phases_again(&removal)?;
         self.start_again(&removal.stopped)
     }

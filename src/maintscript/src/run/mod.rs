@@ -98,7 +98,7 @@ impl<'a> Runner<'a> {
     /// A removal goes on without the lock; what needs it is then left to `postrm` and said.
     fn take_lock(&mut self, call: &Call) -> Result<()> {
         let wants = match call {
-            Call::Removed | Call::Purge | Call::Abort | Call::AbortRemove => self.cx.store.path("").is_dir(),
+            Call::Removed | Call::Purge | Call::Abort | Call::AbortReinstall | Call::AbortRemove => self.cx.store.path("").is_dir(),
             Call::Replace { .. } | Call::Unknown => false,
             _ => true,
         };
@@ -107,7 +107,7 @@ impl<'a> Runner<'a> {
         }
         if *call == Call::Remove {
             // Before waiting: whoever holds the lock now is the last one.
-            if let Err(error) = self.cx.store.fence(true) {
+            if let Err(error) = self.cx.store.prepare().and_then(|()| self.cx.store.fence(true)) {
                 self.say(format_args!("could not {}: {error}", Step::Fence));
             }
         }
@@ -123,6 +123,9 @@ impl<'a> Runner<'a> {
 
     fn situation(&self) -> Situation {
         let removal = Removal::read(&self.cx.store);
+        if let Err(error) = &removal {
+            self.say(error);
+        }
         let transaction = Transaction::read(&self.cx.store).unwrap_or_else(|error| {
             self.say(error);
             None
@@ -131,10 +134,15 @@ impl<'a> Runner<'a> {
             transaction: transaction.map(|t| t.stage),
             successor: self.cx.tmp_ci().is_dir(),
             reconfigure: self.cx.is_installed(),
-            // Where prerm could not even record that it began, postrm makes up for it.
-            removal_pending: removal.as_ref().map_or_else(|| self.cx.store.path("").is_dir(), |r| !r.gone_back),
-            removal_begun: removal.is_some(),
-            phase_pending: removal.as_ref().is_some_and(|r| r.phase_pending),
+            removal_pending: match &removal {
+                Ok(Some(removal)) => !removal.gone_back,
+                // Where prerm could not even record that it began, postrm makes up for it.
+                Ok(None) => self.cx.store.path("").is_dir(),
+                // What it did nobody can tell, and twice would go over somebody's later work.
+                Err(_) => false,
+            },
+            removal_begun: !matches!(removal, Ok(None)),
+            phase_pending: matches!(&removal, Ok(Some(r)) if r.phase_pending),
             unfinished: self.cx.store.journal().read().ok().flatten().is_some_and(|j| !j.unfinished().is_empty()),
         }
     }
@@ -165,6 +173,7 @@ impl<'a> Runner<'a> {
             Step::Stop => self.stop_units(),
             Step::GoBack => self.go_back(),
             Step::Reload => self.reload(),
+            Step::Settle => self.settle(),
             Step::UndoRemoval => self.undo_removal(),
             Step::Purge => self.purge(),
             Step::Unknown => {
@@ -224,7 +233,7 @@ impl<'a> Runner<'a> {
         // Whatever an earlier removal left to do is not this package's any more: it is back.
         Removal::close(store)?;
         Transaction {
-            format: 1,
+            format: history::state::FORMAT,
             id: history::new_id(store),
             opened: store.clock.now().seconds(),
             from: old.to_owned(),
@@ -239,18 +248,22 @@ impl<'a> Runner<'a> {
     fn take_back(&mut self) -> Result<()> {
         self.need_lock()?;
         let store = &self.cx.store;
-        let transaction = Transaction::read(store)?;
+        // One that can't be understood was said already; operations that were killed go back all the same.
+        let transaction = Transaction::read(store).ok().flatten();
         let journal = store.journal().read()?.unwrap_or_default();
         let mut operations = journal.unfinished();
         if let Some(transaction) = transaction.as_ref().filter(|t| t.is_open()) {
             operations.extend(journal.of_transaction(&transaction.id));
         }
         let trigger = Trigger::Failure {
-            operations: operations.into_iter().collect(),
+            operations: operations.iter().cloned().collect(),
             snapshot: transaction.as_ref().filter(|t| t.is_open()).map(|t| t.snapshot.clone()),
         };
-        self.all_back &= self.restore_after_failure(&trigger)?;
-        for id in journal.unfinished() {
+        let back = self.restore_after_failure(&trigger, self.restore_choice())?;
+        self.all_back &= back;
+        // What is over is not tried again; that all of it went back is said of no other.
+        let over = if back { operations } else { journal.unfinished() };
+        for id in over {
             store.journal().append(&history::journal::Event::End {
                 id,
                 time: store.clock.now().seconds(),
@@ -272,6 +285,6 @@ impl<'a> Runner<'a> {
     }
 
     fn prune(&self) -> Result<()> {
-        snapshot::prune(&self.cx.store, &[]).map(drop)
+        snapshot::prune(&self.cx.store).map(drop)
     }
 }

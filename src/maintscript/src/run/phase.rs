@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use host::cluster::State;
-use host::{Cluster, Error, Kind, Result, cluster, files};
+use host::{Cluster, Kind, Result, cluster, files};
 use phase::{Phase, Switch};
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,12 @@ pub(super) struct Made {
 
 impl Runner<'_> {
     pub(super) fn made(&self) -> Made {
-        let bytes = files::read_plain(&self.cx.store.path("made.json"), 1 << 16).ok().flatten();
-        bytes.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default()
+        history::state::read(&self.cx.store.path("made.json"))
+            .unwrap_or_else(|error| {
+                self.say(error);
+                None
+            })
+            .unwrap_or_default()
     }
 
     /// The ceiling first: with it a node is safe even if the cluster can't be written.
@@ -66,7 +70,7 @@ impl Runner<'_> {
 
     fn remember_made(&self, file: &Path) -> Result<()> {
         let mut made = self.made();
-        made.format = 1;
+        made.format = history::state::FORMAT;
         if !made.files.contains(&file.to_owned()) {
             made.files.push(file.to_owned());
         }
@@ -78,10 +82,7 @@ impl Runner<'_> {
             folders.insert(0, folder.to_owned());
         }
         made.folders.extend(folders.into_iter().filter(|f| !made.folders.contains(f)).collect::<Vec<_>>());
-        let mut text =
-            serde_json::to_vec_pretty(&made).map_err(|e| Error::new(format!("cannot write made.json: {e}")))?;
-        text.push(b'\n');
-        files::replace(&self.cx.store.path("made.json"), &text, &files::Attributes::mode(0o644))
+        history::state::write(&self.cx.store.path("made.json"), &made, 0o644)
     }
 
     /// What this node's two files say now, for going back to it.
@@ -98,7 +99,7 @@ impl Runner<'_> {
     pub(super) fn safe_phase(&self) -> Result<()> {
         let Some((switch, safe)) = &self.cx.switch else { return Ok(()) };
         let (ceiling, node) = self.standing(switch);
-        let mut removal = Removal::read(&self.cx.store);
+        let mut removal = Removal::known(&self.cx.store);
         if let Some(removal) = removal.as_mut().filter(|r| r.ceiling.is_none() && r.node_phase.is_none()) {
             removal.ceiling = ceiling.map(|p| p.to_string());
             removal.node_phase = node.map(|p| p.to_string());

@@ -16,12 +16,15 @@ impl Runner<'_> {
         if store.path("").is_dir() {
             self.need_lock()?;
         }
-        self.remove_phase_file()?;
-        rescue(&store, self.cx.policy.phase.as_ref().map(|p| p.file.as_path()), &mut |line| self.say(line))?;
-        if let Some(log) = &self.cx.policy.log {
-            files::remove_tree(&self.cx.root.path(log))?;
+        // Each for itself: what can't go bars nothing else.
+        let log = self.cx.policy.log.as_ref().map_or(Ok(()), |log| files::remove_tree(&self.cx.root.path(log)));
+        for done in [self.remove_phase_file(), log, self.remove_links()] {
+            if let Err(error) = done {
+                self.say(error);
+            }
         }
-        self.remove_links()?;
+        // But nothing unique goes with the rest.
+        rescue(&store, self.cx.policy.phase.as_ref().map(|p| p.file.as_path()), &mut |line| self.say(line))?;
         self.remove_state(&store)
     }
 

@@ -76,7 +76,7 @@ impl Runner<'_> {
         if running.is_empty() {
             return Ok(());
         }
-        if let Some(mut removal) = Removal::read(&self.cx.store) {
+        if let Some(mut removal) = Removal::known(&self.cx.store) {
             removal.stopped.clone_from(&running);
             removal.write(&self.cx.store)?;
         }
