@@ -13,6 +13,7 @@ use super::Report;
 use crate::change::{self, Change, Fate};
 use crate::journal::{Backend, Event, Outcome, Written};
 use crate::plan::{Action, Plan};
+use crate::snapshot;
 use crate::{Scope, Store, new_id, state};
 
 /// Marks what is written beside its place before a rename.
@@ -54,6 +55,7 @@ pub fn resume(store: &Store) -> Result<Option<Report>> {
     // A stage that was never published has changed nothing.
     files::remove_tree(&store.path(".restore.new"))?;
     files::remove_tree(&store.path(".restore.old"))?;
+    files::remove_tree(&store.path(snapshot::GOING))?;
     sweep(store);
     if !is_pending(store) {
         return Ok(None);
@@ -66,9 +68,12 @@ pub fn resume(store: &Store) -> Result<Option<Report>> {
     }
 }
 
-/// Removes temporaries that a killed writer left beside captured files. The caller holds the lock,
-/// so nobody is writing them. What can't be removed now is found the next time.
+/// Removes temporaries that a killed writer left in the state folder and beside captured files. The
+/// caller holds the lock, so nobody is writing the latter. What can't be removed now is found the
+/// next time.
 fn sweep(store: &Store) {
+    // The ceiling is written without the lock, so only what the dead left.
+    files::sweep(&store.path(""), &["new"]);
     for item in &store.items {
         let path = item.pattern().map_or_else(|| Path::new(&item.path).to_owned(), |(folder, _)| folder.join("x"));
         let folders = [path.parent().map(Path::to_owned), Some(path.clone())];

@@ -19,4 +19,5 @@ mod prune;
 pub use capture::{Captured, Why, capture, present};
 pub use list::{Snapshot, list, load, load_any, verify};
 pub use manifest::{Acceptance, MANIFEST, Manifest};
-pub use prune::{prune, sweep};
+pub(crate) use prune::GOING;
+pub use prune::{hide_all, prune, sweep};

@@ -79,6 +79,7 @@ impl Runner<'_> {
         if !state.is_dir() {
             return files::remove_tree(&state);
         }
+        snapshot::hide_all(store)?;
         let Ok(entries) = fs::read_dir(&state) else { return Ok(()) };
         let manual = store.manual_backups();
         for entry in entries.flatten().filter(|e| e.path() != manual) {
