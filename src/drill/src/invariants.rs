@@ -51,6 +51,8 @@ pub struct Expected {
     pub status: Option<&'static str>,
     /// Whether a script has run to its end since the fault, and so has tidied up.
     pub tidy: bool,
+    /// Whether an installed package has the snapshot from before its first install.
+    pub has_first: bool,
 }
 
 /// Everything that is wrong with a state.
@@ -76,6 +78,9 @@ pub fn violations(when: When, now: &State, expected: &Expected) -> Vec<String> {
     let reached = |status: &str| now.status == status || (status == "rc" && now.status == "ic");
     if let Some(status) = expected.status.filter(|s| !reached(s)) {
         out.push(format!("the package is {} instead of {status}", now.status));
+    }
+    if expected.has_first && now.status == "ii" && !now.has_first {
+        out.push("the snapshot from before the first install is lost".to_owned());
     }
     if expected.tidy {
         for path in &now.temporary {
@@ -148,7 +153,7 @@ mod tests {
     }
 
     fn state(captured: &[(&str, &str)]) -> State {
-        State { captured: set(captured), others: expected().others, status: "ii".into(), ..State::default() }
+        State { captured: set(captured), others: expected().others, status: "ii".into(), has_first: true, ..State::default() }
     }
 
     #[test]
@@ -176,7 +181,8 @@ mod tests {
     fn each_rule_is_able_to_fail() {
         let good = state(&[("/x", "1"), ("/y", "1"), ("/z", "0")]);
         type Spoil = fn(&mut State);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 8] = [
+            ("before the first install", |s| s.has_first = false),
             ("can't be trusted", |s| s.snapshots = vec![("1".into(), Some("torn".into()))]),
             ("other nodes' phases", |s| s.others = None),
             ("became enabled", |s| s.enabled = vec!["/etc/u".into()]),
@@ -185,7 +191,7 @@ mod tests {
             ("is litter", |s| s.temporary = vec!["/.x.1.2".into()]),
             ("left of a run", |s| s.unfinished = vec!["/s/fence".into()]),
         ];
-        let expected = Expected { status: Some("ii"), tidy: true, ..expected() };
+        let expected = Expected { status: Some("ii"), tidy: true, has_first: true, ..expected() };
         assert!(violations(When::Healed, &good, &expected).is_empty());
         for (said, spoil) in cases {
             let mut bad = good.clone();

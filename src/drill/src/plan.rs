@@ -106,7 +106,6 @@ mod tests {
         Verdict {
             case: failing.parse().unwrap(),
             fired: false,
-            code: Some(0),
             labels: labels.iter().map(|l| (*l).to_owned()).collect(),
             events: events.iter().map(|e| event(e.split_once(' ').unwrap())).collect(),
             violations: Vec::new(),

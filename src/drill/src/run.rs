@@ -46,8 +46,6 @@ pub struct Verdict {
     pub case: Case,
     /// Whether its fault struck.
     pub fired: bool,
-    /// dpkg's exit code.
-    pub code: Option<i32>,
     /// The script calls, in order.
     pub labels: Vec<String>,
     /// The changing calls of the scripts, in order.
@@ -70,6 +68,7 @@ pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
         expected: expected(setting, prepared, case.scenario.flow),
         violations: Vec::new(),
         said: String::new(),
+        stays: false,
     };
     run.go(case).map_err(|e| e.context(case))
 }
@@ -89,6 +88,7 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
         enabled: prepared.state.enabled.clone(),
         status: None,
         tidy: false,
+        has_first: setting.trials,
     }
 }
 
@@ -100,6 +100,8 @@ struct Run<'a> {
     expected: Expected,
     violations: Vec<Violation>,
     said: String,
+    /// What is on trial stays for good, since nothing could be written.
+    stays: bool,
 }
 
 impl Run<'_> {
@@ -135,11 +137,10 @@ impl Run<'_> {
         self.heard(&flow.command(&policy.package), &output);
         self.judge_exit(case, &events, &output);
         self.check(When::Faulted, None)?;
-        self.heal(flow)?;
+        self.heal(case)?;
         Ok(Verdict {
             case: case.clone(),
             fired,
-            code: output.code,
             labels,
             events,
             violations: self.violations,
@@ -230,7 +231,23 @@ impl Run<'_> {
         }
     }
 
-    fn heal(&mut self, flow: Flow) -> Result<()> {
+    /// Where the disk took no byte until the last script was gone, what is on trial stays, and each
+    /// file has been named.
+    fn kept_and_said(&mut self, case: &Case) -> Result<bool> {
+        let lasting = case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_)));
+        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), lasting) else {
+            return Ok(false);
+        };
+        let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?.captured;
+        let named = |(path, digest): (&PathBuf, &String)| {
+            before.get(path) == Some(digest) || self.said.contains(&path.display().to_string())
+        };
+        self.stays = now == *kept && kept.iter().all(named);
+        Ok(self.stays)
+    }
+
+    fn heal(&mut self, case: &Case) -> Result<()> {
+        let flow = case.scenario.flow;
         let package = self.setting.subject.policy.package.clone();
         let goal = flow.goal();
         if goal == Goal::Installed {
@@ -247,7 +264,7 @@ impl Run<'_> {
             let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();
             self.dpkg_has_to(When::Healed, &words)?;
         }
-        if goal == Goal::Gone && flow != Flow::Disappear {
+        if goal == Goal::Gone && flow != Flow::Disappear && !self.kept_and_said(case)? {
             self.only_the_admins();
         }
         self.check(When::Healed, Some(goal.status()))?;
@@ -267,7 +284,9 @@ impl Run<'_> {
             self.check(When::Installed, Some("ii"))?;
         }
         self.dpkg_has_to(When::Purged, &["-P", &package])?;
-        self.only_the_admins();
+        if !self.stays {
+            self.only_the_admins();
+        }
         self.check(When::Purged, Some("un"))?;
         let since = self.prepared.layers.len() - self.prepared.before.len();
         let left = state::left_behind(
