@@ -89,7 +89,10 @@ impl FromStr for Case {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::of(Kind::Usage, format!("{text:?} is no case; one is upgrade!prerm:upgrade/preinst:upgrade#17/kill-script"))
+            Error::of(
+                Kind::Usage,
+                format!("{text:?} is no case; one is upgrade!prerm:upgrade/preinst:upgrade#17/kill-script"),
+            )
         };
         let mut parts = text.split('/');
         let mut words = parts.next().unwrap_or_default().split('!');
@@ -127,7 +130,9 @@ mod tests {
         ] {
             assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
         }
-        for wrong in ["", "fly", "install/x", "install/x#1", "install/x#y/hup", "install/x#1/nothing", "install/x#1/hup/x"] {
+        for wrong in
+            ["", "fly", "install/x", "install/x#1", "install/x#y/hup", "install/x#1/nothing", "install/x#1/hup/x"]
+        {
             assert_eq!(wrong.parse::<Case>().unwrap_err().kind(), Kind::Usage, "{wrong}");
         }
     }

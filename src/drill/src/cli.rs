@@ -38,6 +38,12 @@ pub(crate) struct Cli {
     /// Only these flows (may be repeated)
     #[arg(long = "flow", value_name = "FLOW")]
     pub(crate) flows: Vec<String>,
+    /// Only points with this fault (may be repeated)
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(crate) faults: Vec<String>,
+    /// Only points whose call, as --list shows it, contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) site: Option<String>,
     /// Try so many of the points, chosen by the seed, instead of all
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,

@@ -112,7 +112,16 @@ mod tests {
 
     fn event(name: &str, path: &str, to: &str) -> Event {
         let known = KNOWN.iter().find(|k| k.name == name).unwrap();
-        Event { label: "x".into(), number: 1, known, path: path.into(), to: to.into(), length: 1, address: 0, process: 1 }
+        Event {
+            label: "x".into(),
+            number: 1,
+            known,
+            path: path.into(),
+            to: to.into(),
+            length: 1,
+            address: 0,
+            process: 1,
+        }
     }
 
     /// Calls separated by `;`, then what is complained of at exit 0.

@@ -91,7 +91,8 @@ impl Failure {
 impl Fault {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let plain = [Self::KillScript, Self::KillTree, Self::Term, Self::Hup, Self::ShortWrite, Self::Admin, Self::Writer];
+        let plain =
+            [Self::KillScript, Self::KillTree, Self::Term, Self::Hup, Self::ShortWrite, Self::Admin, Self::Writer];
         plain.into_iter().chain(Failure::ALL.into_iter().flat_map(|f| [Self::Once(f), Self::From(f)]))
     }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use host::{Error, Kind, Result};
 
 use crate::subject::{BREAKS, CONFLICT, NEW, OLD, TAKEOVER};
+use crate::writer;
 
 /// One thing that dpkg is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,8 @@ pub enum Flow {
     Deconfigured,
     /// Another package ships every file of it.
     Disappear,
+    /// The package's own code writes captured files, without dpkg.
+    Write,
 }
 
 /// What the machine is like before.
@@ -95,7 +98,7 @@ impl Stage {
 
 impl Flow {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Install,
         Self::InstallAlone,
         Self::Upgrade,
@@ -110,6 +113,7 @@ impl Flow {
         Self::Replaced,
         Self::Deconfigured,
         Self::Disappear,
+        Self::Write,
     ];
 
     /// Its name in a case.
@@ -129,6 +133,7 @@ impl Flow {
             Self::Replaced => "replaced",
             Self::Deconfigured => "deconfigured",
             Self::Disappear => "disappear",
+            Self::Write => "write",
         }
     }
 
@@ -147,7 +152,8 @@ impl Flow {
             | Self::Purge
             | Self::Replaced
             | Self::Deconfigured
-            | Self::Disappear => Stage::New,
+            | Self::Disappear
+            | Self::Write => Stage::New,
         }
     }
 
@@ -171,6 +177,7 @@ impl Flow {
             Self::Replaced => &["-i", CONFLICT],
             Self::Deconfigured => &["--auto-deconfigure", "-i", BREAKS],
             Self::Disappear => &["-i", TAKEOVER],
+            Self::Write => return writer::command("d"),
         };
         dpkg(words)
     }

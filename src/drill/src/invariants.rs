@@ -146,14 +146,23 @@ mod tests {
 
     fn expected() -> Expected {
         Expected {
-            sets: vec![("a", set(&[("/x", "1"), ("/y", "1"), ("/z", "0")])), ("b", set(&[("/x", "2"), ("/y", "2"), ("/z", "0")]))],
+            sets: vec![
+                ("a", set(&[("/x", "1"), ("/y", "1"), ("/z", "0")])),
+                ("b", set(&[("/x", "2"), ("/y", "2"), ("/z", "0")])),
+            ],
             others: Some(vec![("other".into(), "rust-full".into())]),
             ..Expected::default()
         }
     }
 
     fn state(captured: &[(&str, &str)]) -> State {
-        State { captured: set(captured), others: expected().others, status: "ii".into(), has_first: true, ..State::default() }
+        State {
+            captured: set(captured),
+            others: expected().others,
+            status: "ii".into(),
+            has_first: true,
+            ..State::default()
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod state;
 mod subject;
 mod syscalls;
 mod trace;
+mod writer;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -55,6 +56,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use case::{Case, Scenario};
 use cli::{Cli, Format};
+use fault::Fault;
 use flow::Flow;
 use plan::Place;
 use report::Report;
@@ -64,6 +66,10 @@ use subject::Subject;
 
 /// Runs the program with these arguments and prints what comes of it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if writer::is_meant(&args) {
+        return writer::main(&args);
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -129,7 +135,8 @@ fn one(setting: &Setting, case: &Case, mut report: Report, cli: &Cli) -> Result<
     if let (Ok(verdict), Format::Text) = (&verdict, cli.output) {
         for event in &verdict.events {
             let arrow = if event.to.is_empty() { "" } else { " -> " };
-            out += &format!("{}#{} {} {}{arrow}{}\n", event.label, event.number, event.known.name, event.path, event.to);
+            out +=
+                &format!("{}#{} {} {}{arrow}{}\n", event.label, event.number, event.known.name, event.path, event.to);
         }
         out += &format!("\n{}\n", verdict.said);
         if case.point.is_some() && !verdict.fired {
@@ -142,8 +149,14 @@ fn one(setting: &Setting, case: &Case, mut report: Report, cli: &Cli) -> Result<
 fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Result<(String, bool)> {
     let began = Instant::now();
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let wanted: Vec<Fault> = cli.faults.iter().map(|f| f.parse()).collect::<Result<_>>()?;
     let mut places = scenarios(setting, flows, jobs, &mut report);
     report.points = places.len();
+    places.retain(|place| {
+        let fault = place.case.point.as_ref().map(|p| p.fault);
+        let at_site = cli.site.as_ref().is_none_or(|site| place.site.contains(site));
+        at_site && (wanted.is_empty() || fault.is_some_and(|f| wanted.contains(&f)))
+    });
     if cli.list {
         let lines: Vec<String> = places.iter().map(|p| format!("{}  {}\n", p.case, p.site)).collect();
         return Ok((lines.concat(), true));

@@ -153,9 +153,7 @@ mod tests {
     #[test]
     fn a_sample_is_the_same_for_the_same_seed() {
         let plain = verdict("install", &["a:b"], &["a:b write", "a:b fsync", "a:b rename"]);
-        let names = |seed| {
-            sample(places(&plain), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>()
-        };
+        let names = |seed| sample(places(&plain), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
         assert_eq!(names(7), names(7));
         assert_ne!(names(7), names(8));
         assert_eq!(names(7).len(), 5);

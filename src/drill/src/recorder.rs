@@ -46,7 +46,12 @@ pub struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     /// For one case; `watched` are the folders whose durability counts.
-    pub fn new(case: &Case, watched: Vec<PathBuf>, other: Other<'a>, sabotage: Option<super::sabotage::Saboteur>) -> Self {
+    pub fn new(
+        case: &Case,
+        watched: Vec<PathBuf>,
+        other: Other<'a>,
+        sabotage: Option<super::sabotage::Saboteur>,
+    ) -> Self {
         Self {
             failing: case.scenario.failing.clone(),
             point: case.point.clone(),

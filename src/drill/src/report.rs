@@ -130,7 +130,8 @@ impl Report {
 
     /// As JSON.
     pub fn json(&self) -> Result<String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::new(format!("cannot write the report: {e}")))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::new(format!("cannot write the report: {e}")))?;
         Ok(text + "\n")
     }
 
@@ -178,7 +179,10 @@ impl Report {
                 let lines: Vec<String> = violations.iter().map(|v| format!("{}: {}", v.when, v.what)).collect();
                 status.set_message(lines.join("\n"));
             }
-            suites.entry(name).or_insert_with(|| TestSuite::new(name)).add_test_case(TestCase::new(case.to_string(), status));
+            suites
+                .entry(name)
+                .or_insert_with(|| TestSuite::new(name))
+                .add_test_case(TestCase::new(case.to_string(), status));
         }
         report.add_test_suites(suites.into_values());
         report.to_string().map_err(|e| Error::new(format!("cannot write JUnit: {e}")))

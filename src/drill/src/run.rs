@@ -1,6 +1,6 @@
 //! One case, from the machine as it was to the package gone again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::Result;
@@ -8,14 +8,15 @@ use host::Result;
 use crate::case::Case;
 use crate::fault::Fault;
 use crate::flow::{Flow, Goal, dpkg};
-use crate::invariants::{Expected, When, violations};
+use crate::invariants::{Digests, Expected, When, violations};
 use crate::machine::{Machine, Output};
 use crate::recorder::{Recorder, Sabotage};
-use crate::sabotage::Saboteur;
+use crate::sabotage::{JOURNAL, Saboteur};
 use crate::seed;
 use crate::stage::{Prepared, Stages};
 use crate::state::{self, Own};
 use crate::subject::Subject;
+use crate::syscalls::Effect;
 use crate::trace::{Event, OUTPUT};
 
 /// What every case needs.
@@ -77,10 +78,15 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
     let names: &[&'static str] = match (flow, setting.trials) {
         (Flow::Install | Flow::InstallAlone | Flow::PurgeRemoved | Flow::InstallRemoved, _) | (_, false) => &["a"],
         (Flow::Configure | Flow::ConfigureBroken, _) => &["b", "c"],
+        (Flow::Write, _) => &["b", "d"],
         (Flow::Remove | Flow::Purge | Flow::Replaced | Flow::Disappear, _) => &["b", "a"],
         _ => &["b"],
     };
-    let sets = names.iter().filter_map(|n| prepared.sets.get(n).map(|s| (*n, s.clone()))).collect();
+    let set = |name: &&'static str| {
+        let known = prepared.sets.get(name).cloned();
+        known.or_else(|| written(setting, prepared, name)).map(|set| (*name, set))
+    };
+    let sets = names.iter().filter_map(set).collect();
     Expected {
         sets,
         admin: None,
@@ -90,6 +96,13 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
         tidy: false,
         has_first: setting.trials,
     }
+}
+
+/// What stands there after the package's own code wrote this state.
+fn written(setting: &Setting, prepared: &Prepared, state: &str) -> Option<Digests> {
+    let mut set = prepared.sets.get("a")?.clone();
+    set.extend(seed::trial_digests(&setting.subject.policy, state));
+    Some(set)
 }
 
 struct Run<'a> {
@@ -133,33 +146,35 @@ impl Run<'_> {
         if case.point.as_ref().is_none_or(|p| !matches!(p.fault, Fault::Once(_) | Fault::From(_))) {
             self.complain("in the run", complaints);
         }
-        self.others_wrote(admin, wrote)?;
+        self.others_wrote(admin, wrote);
+        self.judge_lock(case, &events, wrote);
         self.heard(&flow.command(&policy.package), &output);
         self.judge_exit(case, &events, &output);
         self.check(When::Faulted, None)?;
         self.heal(case)?;
-        Ok(Verdict {
-            case: case.clone(),
-            fired,
-            labels,
-            events,
-            violations: self.violations,
-            said: self.said,
-        })
+        Ok(Verdict { case: case.clone(), fired, labels, events, violations: self.violations, said: self.said })
     }
 
-    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) -> Result<()> {
-        let policy = self.setting.subject.policy.clone();
+    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) {
         if wrote {
-            let mut set = self.prepared.sets.get("a").cloned().unwrap_or_default();
-            set.extend(seed::trial_digests(&policy, "e"));
-            self.expected.sets.push(("e", set));
+            self.expected.sets.extend(written(self.setting, self.prepared, "e").map(|set| ("e", set)));
         }
         if let Some(path) = admin {
             let digest = seed::digest_of(&path, "admin");
             self.expected.admin = Some((path, digest));
         }
-        Ok(())
+    }
+
+    /// Who changes captured files or says so in the journal holds the lock: nobody else gets it.
+    fn judge_lock(&mut self, case: &Case, events: &[Event], wrote: bool) {
+        let Some(point) = case.point.as_ref().filter(|_| wrote) else { return };
+        let Some(event) = events.iter().find(|e| e.label == point.label && e.number == point.number) else { return };
+        let captured = seed::files(&self.setting.subject.policy);
+        let changes = matches!(event.known.effect, Effect::Write | Effect::Rename);
+        let place = if event.to.is_empty() { &event.path } else { &event.to };
+        if changes && (place.ends_with(JOURNAL) || captured.iter().any(|f| f.writable && f.path == Path::new(place))) {
+            self.complain("in the run", vec![format!("another writer got the lock while {place} was written")]);
+        }
     }
 
     fn complain(&mut self, when: impl ToString, what: Vec<String>) {
@@ -203,7 +218,11 @@ impl Run<'_> {
     fn dpkg_has_to(&mut self, when: When, words: &[&str]) -> Result<()> {
         let output = self.dpkg(words)?;
         if output.code != Some(0) {
-            let last = output.text.lines().filter(|l| !l.starts_with(' ')).rfind(|l| l.contains(&self.setting.subject.policy.package));
+            let last = output
+                .text
+                .lines()
+                .filter(|l| !l.starts_with(' '))
+                .rfind(|l| l.contains(&self.setting.subject.policy.package));
             self.complain(when, vec![format!("dpkg {} is blocked: {}", words.join(" "), last.unwrap_or_default())]);
         }
         Ok(())
@@ -235,7 +254,8 @@ impl Run<'_> {
     /// file has been named.
     fn kept_and_said(&mut self, case: &Case) -> Result<bool> {
         let lasting = case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_)));
-        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), lasting) else {
+        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), lasting)
+        else {
             return Ok(false);
         };
         let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?.captured;
@@ -255,7 +275,7 @@ impl Run<'_> {
                 self.dpkg(&["-P", stranger])?;
             }
             self.dpkg(&["--configure", "-a"])?;
-            if self.status()? != "ii" {
+            if self.status()? != "ii" || flow == Flow::Write {
                 self.dpkg_has_to(When::Healed, &["-i", flow.deb()])?;
             }
         } else if self.status()? != goal.status() {

@@ -17,23 +17,31 @@ pub struct Saboteur {
     kind: Sabotage,
     /// A journal line that waits for the next rename of a captured file.
     line: Option<(i32, PathBuf, Vec<u8>)>,
+    /// Whether that rename has happened: the line's turn is before the next call.
+    due: bool,
+    /// Whether the script was killed, and writes nothing any more.
+    killed: bool,
     /// Whether the call at hand was altered.
     altered: bool,
     captured: Vec<PathBuf>,
 }
 
 /// The file whose lines say who wrote what.
-const JOURNAL: &str = "operations.jsonl";
+pub const JOURNAL: &str = "operations.jsonl";
 
 impl Saboteur {
     /// One that makes this defect; `captured` are the folders of captured files.
     pub fn new(kind: Sabotage, captured: Vec<PathBuf>) -> Self {
-        Self { kind, line: None, altered: false, captured }
+        Self { kind, line: None, due: false, killed: false, altered: false, captured }
     }
 
     /// What becomes of a call that would be treated so.
     pub fn before(&mut self, event: &Event, act: Act) -> Act {
         self.altered = false;
+        self.killed |= matches!(act, Act::KillScript | Act::KillTree);
+        if std::mem::take(&mut self.due) {
+            self.write_line();
+        }
         let instead = match (self.kind, event.known.effect) {
             (Sabotage::SkipFsync, Effect::Sync) if act == Act::Go => Some(0),
             (Sabotage::SkipLock, Effect::Lock) if act == Act::Go => Some(0),
@@ -50,9 +58,7 @@ impl Saboteur {
     /// A call is over; whether it was not what it seems.
     pub fn after(&mut self, event: &Event, result: i64) -> bool {
         let is_captured = self.captured.iter().any(|c| Path::new(&event.to).starts_with(c));
-        if result >= 0 && event.known.effect == Effect::Rename && is_captured {
-            self.write_line();
-        }
+        self.due |= result >= 0 && event.known.effect == Effect::Rename && is_captured;
         std::mem::take(&mut self.altered)
     }
 
@@ -66,7 +72,7 @@ impl Saboteur {
     }
 
     fn write_line(&mut self) {
-        let Some((process, path, bytes)) = self.line.take() else { return };
+        let Some((process, path, bytes)) = self.line.take().filter(|_| !self.killed) else { return };
         let file = OpenOptions::new().append(true).open(as_seen_by(process, &path));
         // Nothing depends on it but whether the drill notices.
         let _ = file.and_then(|mut f| f.write_all(&bytes));
@@ -85,7 +91,8 @@ fn as_seen_by(process: i32, path: &Path) -> PathBuf {
 
 /// Copies half of the file over its predecessor, where a fault may strike, and then the rest.
 fn copy(event: &Event, act: Act) -> Option<i64> {
-    let (from, to) = (as_seen_by(event.process, Path::new(&event.path)), as_seen_by(event.process, Path::new(&event.to)));
+    let (from, to) =
+        (as_seen_by(event.process, Path::new(&event.path)), as_seen_by(event.process, Path::new(&event.to)));
     let bytes = fs::metadata(&from).ok().filter(std::fs::Metadata::is_file).and_then(|_| fs::read(&from).ok())?;
     let half = if matches!(act, Act::KillScript | Act::KillTree) { bytes.len() / 2 } else { bytes.len() };
     fs::write(&to, &bytes[..half]).ok()?;

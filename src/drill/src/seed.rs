@@ -5,6 +5,7 @@
 //! | `a` | the admin, before the package came |
 //! | `b` | the package's own code after its install: on trial |
 //! | `c` | the same while a version was unpacked and not configured |
+//! | `d` | the same, where that is what the flow is about |
 //! | `e` | the same, in the moment of a fault |
 //! | `admin` | the admin, in the moment of a fault |
 

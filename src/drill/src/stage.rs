@@ -13,6 +13,7 @@ use crate::machine::{FOLDER, Machine};
 use crate::seed;
 use crate::state::{self, Own, State};
 use crate::subject::{NEW, OLD, Subject};
+use crate::writer;
 
 /// A stage, ready to stand on.
 #[derive(Debug, Clone)]
@@ -99,6 +100,9 @@ fn build(
                     let path = Path::new(FOLDER).join(name);
                     fs::write(&path, bytes).doing(|| format!("cannot write {}", path.display()))?;
                 }
+                if let Some(program) = &subject.writer {
+                    writer::put(program, &subject.hooks)?;
+                }
                 seed::admins(&subject.policy, stage == Stage::Bare)
             })?;
             sets.insert("a", digests()?);
@@ -128,7 +132,8 @@ fn build(
         }
         Stage::UnpackedBroken => {
             let program = subject.program.clone().ok_or_else(|| Error::new("the package ships no program to miss"))?;
-            machine.inside(move || fs::remove_file(&program).doing(|| format!("cannot remove {}", program.display())))?;
+            machine
+                .inside(move || fs::remove_file(&program).doing(|| format!("cannot remove {}", program.display())))?;
         }
     }
     Ok(())

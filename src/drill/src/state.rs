@@ -161,7 +161,11 @@ fn by_sums(folder: &Path, sums: &Path, policy: &Policy) -> std::result::Result<(
         }
         listed += 1;
     }
-    let there = seed::files(policy).iter().filter(|f| f.path.exists()).filter(|f| folder.join(f.path.strip_prefix("/").unwrap_or(&f.path)).exists()).count();
+    let there = seed::files(policy)
+        .iter()
+        .filter(|f| f.path.exists())
+        .filter(|f| folder.join(f.path.strip_prefix("/").unwrap_or(&f.path)).exists())
+        .count();
     if listed == 0 || listed < there {
         return Err(format!("SHA256SUMS lists {listed} files, {there} are there"));
     }
@@ -173,9 +177,7 @@ fn others(policy: &Policy) -> Option<Vec<(String, String)>> {
     let file = &policy.phase.as_ref()?.file;
     let text = fs::read_to_string(file).ok()?;
     Some(match phase::Migration::parse(&text, "the phase file") {
-        Ok(migration) => {
-            ["other", "third"].map(|n| (n.to_owned(), migration.node_phase(n).to_string())).to_vec()
-        }
+        Ok(migration) => ["other", "third"].map(|n| (n.to_owned(), migration.node_phase(n).to_string())).to_vec(),
         Err(error) => vec![("all".to_owned(), error.to_string())],
     })
 }
@@ -227,7 +229,13 @@ fn look(path: &Path) -> Look {
 
 /// Paths that are not as in the layers of before (the topmost first), of those that any layer since
 /// has touched.
-pub fn left_behind(machine: &Machine, before: &[PathBuf], since: &[PathBuf], policy: &Policy, own: &Own) -> Vec<String> {
+pub fn left_behind(
+    machine: &Machine,
+    before: &[PathBuf],
+    since: &[PathBuf],
+    policy: &Policy,
+    own: &Own,
+) -> Vec<String> {
     let mut paths = paths_below(&machine.changes());
     for layer in since {
         paths.extend(paths_below(layer));

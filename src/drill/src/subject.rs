@@ -17,12 +17,16 @@ use seal::tarball::{self, ControlMember};
 pub struct Subject {
     /// Its policy: from its hooks, or from `--hooks`.
     pub policy: Policy,
+    /// The text that says it.
+    pub hooks: String,
     /// The version under test.
     pub version: String,
     /// Paths that it ships, directories included.
     pub payload: Vec<PathBuf>,
     /// A program that it ships.
     pub program: Option<PathBuf>,
+    /// The program that writes as the package's own code does, where it keeps a journal.
+    pub writer: Option<Vec<u8>>,
     /// Packages by the name of their file.
     pub debs: Vec<(&'static str, Vec<u8>)>,
 }
@@ -43,7 +47,10 @@ impl Subject {
     /// carries or that `hooks` holds.
     pub fn read(new: &Path, old: Option<&Path>, hooks: Option<&Path>) -> Result<Self> {
         let mut deb = Deb::open(new)?;
-        let policy = policy(&deb, hooks).map_err(|e| e.context(new.display()))?;
+        let own = || std::fs::read("/proc/self/exe").doing(|| "cannot read this program");
+        let writer = if hooks.is_none() { Some(own()?) } else { None };
+        let hooks = policy_text(&deb, hooks).map_err(|e| e.context(new.display()))?;
+        let policy = Policy::parse(&hooks).map_err(|e| e.context(new.display()))?;
         if deb.control().package() != policy.package {
             return Err(Error::new(format!(
                 "{} is package {}, its policy is for {}",
@@ -60,6 +67,8 @@ impl Subject {
             program: program.map(path),
             payload: payload.iter().map(path).collect(),
             policy,
+            hooks,
+            writer,
             debs: Vec::new(),
         };
         let data = deb.plain_data()?;
@@ -76,7 +85,14 @@ impl Subject {
         subject.debs = vec![
             (NEW, write(&files, &data)?),
             (OLD, before),
-            (CONFLICT, stranger("drill-conflict", &format!("Conflicts: {name}\nReplaces: {name}\nProvides: {name}\n"), &EMPTY)?),
+            (
+                CONFLICT,
+                stranger(
+                    "drill-conflict",
+                    &format!("Conflicts: {name}\nReplaces: {name}\nProvides: {name}\n"),
+                    &EMPTY,
+                )?,
+            ),
             (BREAKS, stranger("drill-breaks", &format!("Breaks: {name}\n"), &EMPTY)?),
             (TAKEOVER, stranger("drill-takeover", &format!("Replaces: {name}\n"), &data)?),
         ];
@@ -87,17 +103,16 @@ impl Subject {
 /// An archive without a member.
 const EMPTY: [u8; 1024] = [0; 1024];
 
-fn policy(deb: &Deb, hooks: Option<&Path>) -> Result<Policy> {
+fn policy_text(deb: &Deb, hooks: Option<&Path>) -> Result<String> {
     if let Some(path) = hooks {
-        let text = std::fs::read_to_string(path).doing(|| format!("cannot read {}", path.display()))?;
-        return Policy::parse(&text).map_err(|e| e.context(path.display()));
+        return std::fs::read_to_string(path).doing(|| format!("cannot read {}", path.display()));
     }
     let hook = HOOKS.iter().find_map(|name| deb.control_file(name));
     let carried = hook.and_then(|file| seal::trailer::parse(&file.bytes).transpose()).transpose()?;
     let carried = carried.ok_or_else(|| {
         Error::new("its maintainer scripts carry no hooks.toml").way_out("say what it captures with --hooks FILE")
     })?;
-    Policy::parse(&String::from_utf8_lossy(&carried.policy))
+    Ok(String::from_utf8_lossy(&carried.policy).into_owned())
 }
 
 /// The same control files as those of a version just below, unsigned.

@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::syscalls::{self, Effect, Known, Names};
+use crate::writer;
 
 /// What to do with a call that is about to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,8 +234,7 @@ impl<'a> Tracer<'a> {
             }
             return Ok(true);
         }
-        let arguments =
-            [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+        let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
         let Some(known) = syscalls::mutating(number, &arguments) else { return Ok(true) };
         let count = self.counts.entry(script.label.clone()).or_default();
         *count += 1;
@@ -298,11 +298,15 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// The name of the maintainer script that dpkg starts by this path, if it is one of `package`.
+/// The name of the maintainer script that dpkg starts by this path, if it is one of `package`; the
+/// writer is stepped like one.
 fn script_of(word: &str, package: &str) -> Option<&'static str> {
     let path = Path::new(word);
     let folder = path.parent()?.file_name()?.to_str()?;
     let name = path.file_name()?.to_str()?;
+    if name == writer::NAME {
+        return Some("writer");
+    }
     let name = match folder {
         "tmp.ci" => name,
         "info" => name.strip_prefix(package)?.trim_start_matches(|c| c != '.').strip_prefix('.')?,

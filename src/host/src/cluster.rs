@@ -101,7 +101,8 @@ impl Cluster {
             done?;
             // pmxcfs is a database and has no folders to sync; a plain file system has, new ones too.
             let above = self.root.path(inside);
-            let above = above.ancestors().skip(1).take_while(|dir| lock.is_none() && dir.starts_with(self.root.path("/etc")));
+            let above =
+                above.ancestors().skip(1).take_while(|dir| lock.is_none() && dir.starts_with(self.root.path("/etc")));
             above.map(files::sync_dir).collect()
         })
     }

@@ -105,7 +105,8 @@ fn stage(store: &Store, plan: &Plan, phase: &str) -> Result<()> {
             fs::write(&to, bytes).doing(|| format!("cannot write {}", to.display()))?;
         }
     }
-    let intent = Intent { format: state::FORMAT, id: new_id(store), phase: phase.to_owned(), actions: plan.actions.clone() };
+    let intent =
+        Intent { format: state::FORMAT, id: new_id(store), phase: phase.to_owned(), actions: plan.actions.clone() };
     let path = temporary.join(INTENT);
     fs::write(&path, state::render(&intent)?).doing(|| format!("cannot write {}", path.display()))?;
     files::sync_file_system(&temporary)?;

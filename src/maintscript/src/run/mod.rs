@@ -105,7 +105,9 @@ impl<'a> Runner<'a> {
     /// A removal goes on without the lock; what needs it is then left to `postrm` and said.
     fn take_lock(&mut self, call: &Call) -> Result<()> {
         let wants = match call {
-            Call::Removed | Call::Purge | Call::Abort | Call::AbortReinstall | Call::AbortRemove => self.cx.store.path("").is_dir(),
+            Call::Removed | Call::Purge | Call::Abort | Call::AbortReinstall | Call::AbortRemove => {
+                self.cx.store.path("").is_dir()
+            }
             Call::Replace { .. } | Call::Unknown => false,
             _ => true,
         };
