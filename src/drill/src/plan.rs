@@ -3,6 +3,7 @@
 
 use crate::case::{Case, Point, Scenario};
 use crate::fault::Fault;
+use crate::flow::Stage;
 use crate::run::Verdict;
 
 /// dpkg gives up after the third failure in a row; this is deeper.
@@ -47,6 +48,10 @@ pub fn places(verdict: &Verdict) -> Vec<Place> {
     for event in verdict.events.iter().filter(|e| later.contains(&e.label)) {
         for fault in Fault::all().filter(|f| f.can_hit(event.known, &event.path, event.length)) {
             if matches!(fault, Fault::Admin | Fault::Writer) && !scenario.failing.is_empty() {
+                continue;
+            }
+            // Before the first install none of the package's own programs is there to write.
+            if fault == Fault::Writer && matches!(scenario.flow.stage(), Stage::Bare | Stage::Alone) {
                 continue;
             }
             let point = Point { label: event.label.clone(), number: event.number, fault };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::case::{Case, Failing, Point};
 use crate::durable::Model;
 use crate::fault::Fault;
-use crate::trace::{Act, Director, Event};
+use crate::trace::{Act, Director, Event, OUTPUT};
 
 /// What may be broken on purpose, to prove that the drill sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,7 +31,8 @@ pub struct Recorder<'a> {
     other: Other<'a>,
     sabotage: Option<super::sabotage::Saboteur>,
     model: Model,
-    persistent: Option<Fault>,
+    /// What fails from now on; and whether it is the terminal that is gone, rather than the disk.
+    persistent: Option<(Fault, bool)>,
     /// Script calls in order.
     pub labels: Vec<String>,
     /// Changing calls in order.
@@ -95,12 +96,15 @@ impl Director for Recorder<'_> {
         if let Some(fault) = due {
             self.fired = true;
             if matches!(fault, Fault::From(_)) {
-                self.persistent = Some(fault);
+                self.persistent = Some((fault, event.path == OUTPUT));
             }
             self.other_wrote |= (self.other)(fault);
             act = fault.act();
-        } else if let Some(fault) = self.persistent.filter(|f| f.can_hit(event.known, &event.path, event.length)) {
-            act = fault.act();
+        } else if let Some((fault, terminal)) = self.persistent {
+            let same = terminal == (event.path == OUTPUT);
+            if same && fault.can_hit(event.known, &event.path, event.length) {
+                act = fault.act();
+            }
         }
         match &mut self.sabotage {
             Some(saboteur) => saboteur.before(event, act),
