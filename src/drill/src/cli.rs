@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::fault::Disk;
 use crate::recorder::Sabotage;
 
 /// The command line as clap sees it, for man pages and completions.
@@ -41,6 +42,9 @@ pub(crate) struct Cli {
     /// Only points with this fault (may be repeated)
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<String>,
+    /// Cut the power instead, on a disk with this file system (may be repeated)
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) power: Vec<Disk>,
     /// Only points whose call, as --list shows it, contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) site: Option<String>,

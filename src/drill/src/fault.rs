@@ -29,6 +29,8 @@ pub enum Fault {
     From(Failure),
     /// An admin saves a captured file in this moment.
     Admin,
+    /// The power is cut while the disk has this file system.
+    Power(Disk),
     /// Another writer of the package's own writes captured files in this moment, if it gets the lock.
     Writer,
 }
@@ -46,6 +48,31 @@ pub enum Failure {
     Edquot,
     /// Permission denied: what pmxcfs says without quorum.
     Eacces,
+}
+
+/// A file system that is cut from its power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Disk {
+    /// ext4.
+    Ext4,
+    /// XFS.
+    Xfs,
+    /// Btrfs.
+    Btrfs,
+}
+
+impl Disk {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ext4, Self::Xfs, Self::Btrfs];
+
+    /// As mount(8) names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
 }
 
 impl Failure {
@@ -89,7 +116,7 @@ impl Failure {
 }
 
 impl Fault {
-    /// All of them.
+    /// All of them but power cuts, which need a disk each.
     pub fn all() -> impl Iterator<Item = Self> {
         let plain =
             [Self::KillScript, Self::KillTree, Self::Term, Self::Hup, Self::ShortWrite, Self::Admin, Self::Writer];
@@ -101,6 +128,7 @@ impl Fault {
         match self {
             Self::ShortWrite => known.effect == Effect::Write && length > 1,
             Self::Once(failure) | Self::From(failure) => failure.can_hit(known, path),
+            Self::Power(_) => path != OUTPUT && !matches!(known.effect, Effect::Lock),
             _ => true,
         }
     }
@@ -114,6 +142,8 @@ impl Fault {
             Self::Hup => Act::Send(Signal::SIGHUP),
             Self::ShortWrite => Act::Half,
             Self::Once(failure) | Self::From(failure) => Act::Return(failure.result()),
+            // The picture has been taken; what happens from here on nobody remembers.
+            Self::Power(_) => Act::KillTree,
             Self::Admin | Self::Writer => Act::Go,
         }
     }
@@ -129,6 +159,7 @@ impl fmt::Display for Fault {
             Self::ShortWrite => f.write_str("short-write"),
             Self::Once(failure) => f.write_str(failure.name()),
             Self::From(failure) => write!(f, "{}-from", failure.name()),
+            Self::Power(disk) => write!(f, "power-{}", disk.name()),
             Self::Admin => f.write_str("admin"),
             Self::Writer => f.write_str("writer"),
         }
@@ -139,8 +170,9 @@ impl FromStr for Fault {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::all().find(|f| f.to_string() == text).ok_or_else(|| {
-            let names: Vec<String> = Self::all().map(|f| f.to_string()).collect();
+        let all = || Self::all().chain(Disk::ALL.map(Self::Power));
+        all().find(|f| f.to_string() == text).ok_or_else(|| {
+            let names: Vec<String> = all().map(|f| f.to_string()).collect();
             Error::of(Kind::Usage, format!("{text:?} is no fault; there are {}", names.join(", ")))
         })
     }

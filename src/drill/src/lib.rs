@@ -24,6 +24,7 @@
 
 mod case;
 pub mod cli;
+mod disk;
 mod durable;
 mod fault;
 mod flow;
@@ -56,7 +57,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use case::{Case, Scenario};
 use cli::{Cli, Format};
-use fault::Fault;
+use fault::{Disk, Fault};
 use flow::Flow;
 use plan::Place;
 use report::Report;
@@ -150,7 +151,7 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
     let began = Instant::now();
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let wanted: Vec<Fault> = cli.faults.iter().map(|f| f.parse()).collect::<Result<_>>()?;
-    let mut places = scenarios(setting, flows, jobs, &mut report);
+    let mut places = scenarios(setting, flows, jobs, &cli.power, &mut report);
     report.points = places.len();
     places.retain(|place| {
         let fault = place.case.point.as_ref().map(|p| p.fault);
@@ -180,7 +181,7 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
 }
 
 /// Walks the tree of failing scripts, level by level, and gathers where faults may strike.
-fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, report: &mut Report) -> Vec<Place> {
+fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, power: &[Disk], report: &mut Report) -> Vec<Place> {
     let mut places = Vec::new();
     let mut level: Vec<Scenario> = flows.iter().map(|f| Scenario::plain(*f)).collect();
     let bar = bar(0, "scenarios");
@@ -191,7 +192,7 @@ fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, report: &mut Report
             report.take(&case, "", &verdict);
             if let Ok(verdict) = &verdict {
                 level.extend(plan::deeper(verdict));
-                places.extend(plan::places(verdict));
+                places.extend(plan::places(verdict, power));
             }
             bar.inc(1);
         });

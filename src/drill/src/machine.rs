@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use host::{Error, IoContext, Result};
-use machines::Keeper;
+use machines::{Keeper, Scratch};
 
 use crate::trace::{Director, Tracer};
 
@@ -42,7 +42,12 @@ pub struct Machine {
 impl Machine {
     /// Makes one over these layers, the topmost first.
     pub fn over(layers: &[PathBuf]) -> Result<Self> {
-        let (keeper, upper) = Keeper::start(layers.to_vec(), HOSTNAME)?;
+        Self::on(layers, Scratch::Memory)
+    }
+
+    /// The same with its changes elsewhere than in memory.
+    pub fn on(layers: &[PathBuf], scratch: Scratch) -> Result<Self> {
+        let (keeper, upper) = Keeper::start_on(layers.to_vec(), HOSTNAME, scratch)?;
         Ok(Self { keeper, upper })
     }
 

@@ -2,9 +2,12 @@
 //! calls after a failure and which system calls they make.
 
 use crate::case::{Case, Point, Scenario};
-use crate::fault::Fault;
+use crate::fault::{Disk, Fault};
 use crate::flow::Stage;
 use crate::run::Verdict;
+
+/// The label of a point after the last call.
+pub const END: &str = "end";
 
 /// dpkg gives up after the third failure in a row; this is deeper.
 const DEPTH: usize = 4;
@@ -41,12 +44,12 @@ pub struct Place {
 
 /// Every fault at every call that belongs to this scenario alone: those before the last failure
 /// belong to the one that it goes on from.
-pub fn places(verdict: &Verdict) -> Vec<Place> {
+pub fn places(verdict: &Verdict, power: &[Disk]) -> Vec<Place> {
     let scenario = &verdict.case.scenario;
     let later = later(verdict);
     let mut out = Vec::new();
     for event in verdict.events.iter().filter(|e| later.contains(&e.label)) {
-        for fault in Fault::all().filter(|f| f.can_hit(event.known, &event.path, event.length)) {
+        for fault in faults(power).filter(|f| f.can_hit(event.known, &event.path, event.length)) {
             if matches!(fault, Fault::Admin | Fault::Writer) && !scenario.failing.is_empty() {
                 continue;
             }
@@ -59,7 +62,18 @@ pub fn places(verdict: &Verdict) -> Vec<Place> {
             out.push(Place { case, site: site(event.known.name, &event.path, &event.to) });
         }
     }
+    // And once it is all done: what was said to be done has to be there.
+    for disk in power {
+        let point = Point { label: END.to_owned(), number: 1, fault: Fault::Power(*disk) };
+        out.push(Place { case: Case { scenario: scenario.clone(), point: Some(point) }, site: END.to_owned() });
+    }
     out
+}
+
+/// Power cuts take the place of the rest where they are asked for.
+fn faults(power: &[Disk]) -> impl Iterator<Item = Fault> {
+    let rest = Fault::all().filter(|_| power.is_empty());
+    power.iter().map(|disk| Fault::Power(*disk)).chain(rest)
 }
 
 /// A call's place, the same in every run: process ids and times in names don't count.
@@ -143,7 +157,7 @@ mod tests {
             &["preinst:install", "postrm:abort-install"],
             &["preinst:install write", "postrm:abort-install unlink"],
         );
-        let places = places(&failed);
+        let places = places(&failed, &[]);
         assert!(places.iter().all(|p| p.site == "unlink /s/x"));
         // kill-script, kill-tree, term, hup; eio, erofs, eacces once and from there on.
         assert_eq!(places.len(), 10);
@@ -158,7 +172,7 @@ mod tests {
     #[test]
     fn a_sample_is_the_same_for_the_same_seed() {
         let plain = verdict("install", &["a:b"], &["a:b write", "a:b fsync", "a:b rename"]);
-        let names = |seed| sample(places(&plain), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
+        let names = |seed| sample(places(&plain, &[]), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
         assert_eq!(names(7), names(7));
         assert_ne!(names(7), names(8));
         assert_eq!(names(7).len(), 5);

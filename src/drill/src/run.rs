@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::Result;
+use host::{IoContext, Result};
 
 use crate::case::Case;
-use crate::fault::Fault;
-use crate::flow::{Flow, Goal, dpkg};
+use crate::disk::Image;
+use crate::fault::{Disk, Fault};
+use crate::flow::{Flow, Goal, UNSAFE, dpkg};
 use crate::invariants::{Digests, Expected, When, violations};
 use crate::machine::{Machine, Output};
+use crate::plan::END;
 use crate::recorder::{Recorder, Sabotage};
 use crate::sabotage::{JOURNAL, Saboteur};
 use crate::seed;
@@ -60,18 +62,45 @@ pub struct Verdict {
 /// Runs a case to its end.
 pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
     let prepared = setting.stages.get(case.scenario.flow.stage())?;
-    let machine = Machine::over(&prepared.layers)?;
+    let power = case.point.as_ref().and_then(|p| if let Fault::Power(disk) = p.fault { Some(disk) } else { None });
+    let cut = power.map(Cut::prepare).transpose().map_err(|e| e.context(case))?;
+    let machine = match &cut {
+        Some(cut) => Machine::on(&prepared.layers, cut.image.scratch()),
+        None => Machine::over(&prepared.layers),
+    };
     let run = Run {
         setting,
         prepared,
-        machine,
+        machine: machine.map_err(|e| e.context(case))?,
         own: Own::of(&setting.subject.policy, &setting.subject.payload),
         expected: expected(setting, prepared, case.scenario.flow),
         violations: Vec::new(),
         said: String::new(),
         stays: false,
     };
-    run.go(case).map_err(|e| e.context(case))
+    run.go(case, cut).map_err(|e| e.context(case))
+}
+
+/// A disk, and room for its picture.
+struct Cut {
+    kind: Disk,
+    dir: tempfile::TempDir,
+    image: Image,
+}
+
+impl Cut {
+    fn prepare(kind: Disk) -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new().prefix("drill-").tempdir_in(place);
+        let dir = dir.doing(|| "cannot make a temporary folder")?;
+        let image = Image::make(kind, &dir.path().join("disk"))?;
+        Ok(Self { kind, dir, image })
+    }
+
+    fn picture(&self) -> PathBuf {
+        self.dir.path().join("picture")
+    }
 }
 
 fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
@@ -118,15 +147,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(mut self, case: &Case) -> Result<Verdict> {
+    fn go(mut self, case: &Case, cut: Option<Cut>) -> Result<Verdict> {
         let flow = case.scenario.flow;
         let policy = &self.setting.subject.policy;
-        let (machine, mut admin, mut wrote) = (&self.machine, None, false);
+        let (machine, mut admin, mut wrote, mut taken) = (&self.machine, None, false, None);
         let other = |fault: Fault| {
             let policy = policy.clone();
             match fault {
                 Fault::Admin => admin = machine.inside(move || seed::admin_saves(&policy)).ok().flatten(),
                 Fault::Writer => wrote = machine.inside(move || seed::trial_if_free(&policy, "e")),
+                Fault::Power(_) => taken = cut.as_ref().map(|c| c.image.picture(&c.picture())),
                 _ => return false,
             }
             true
@@ -137,10 +167,16 @@ impl Run<'_> {
         watched.push(policy.state.clone());
         let saboteur = self.setting.sabotage.map(|kind| Saboteur::new(kind, captured));
         let mut recorder = Recorder::new(case, watched, Box::new(other), saboteur);
-        let output = self.machine.run_traced(&flow.command(&policy.package), &policy.package, &mut recorder)?;
+        let at_end = case.point.as_ref().is_some_and(|p| p.label == END);
+        let mut command = flow.command(&policy.package);
+        if cut.is_some() {
+            // On a disk dpkg has to sync what it unpacks.
+            command.retain(|word| word != UNSAFE);
+        }
+        let output = self.machine.run_traced(&command, &policy.package, &mut recorder)?;
         let complaints = recorder.complaints();
         let (labels, events, fired) =
-            (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired);
+            (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired || at_end);
         drop(recorder);
         // A call that was made to fail on purpose can't have made anything durable.
         if case.point.as_ref().is_none_or(|p| !matches!(p.fault, Fault::Once(_) | Fault::From(_))) {
@@ -148,11 +184,33 @@ impl Run<'_> {
         }
         self.others_wrote(admin, wrote);
         self.judge_lock(case, &events, wrote);
-        self.heard(&flow.command(&policy.package), &output);
+        self.heard(&command, &output);
         self.judge_exit(case, &events, &output);
+        let _picture = match cut {
+            Some(cut) => Some(self.wake(case, cut, taken, &output)?),
+            None => None,
+        };
         self.check(When::Faulted, None)?;
         self.heal(case)?;
+        // The machine first: its disk can't go while it is mounted.
+        drop(self.machine);
         Ok(Verdict { case: case.clone(), fired, labels, events, violations: self.violations, said: self.said })
+    }
+
+    /// The machine after a power cut: on what was on the disk in that moment. Also says what the cut
+    /// at the very end has lost.
+    fn wake(&mut self, case: &Case, cut: Cut, taken: Option<Result<()>>, output: &Output) -> Result<(Image, Cut)> {
+        let at_end = case.point.as_ref().is_some_and(|p| p.label == END);
+        match taken {
+            Some(taken) => taken?,
+            None => cut.image.picture(&cut.picture())?,
+        }
+        let image = Image::of_picture(cut.kind, &cut.picture())?;
+        self.machine = Machine::on(&self.prepared.layers, image.scratch())?;
+        if at_end && output.code == Some(0) {
+            self.check(When::Faulted, Some(case.scenario.flow.goal().status()))?;
+        }
+        Ok((image, cut))
     }
 
     fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) {
