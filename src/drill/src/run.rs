@@ -286,9 +286,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn status(&self) -> Result<String> {
-        let policy = &self.setting.subject.policy;
-        Ok(state::read(&self.machine, policy, &self.own)?.status)
+    fn status(&self) -> String {
+        let package = self.setting.subject.policy.package.clone();
+        self.machine.inside(move || state::status(&package))
+    }
+
+    /// Whether dpkg was cut off in the middle of its own bookkeeping.
+    fn interrupted(&self) -> bool {
+        self.machine.inside(|| std::fs::read_dir("/var/lib/dpkg/updates").is_ok_and(|mut d| d.next().is_some()))
     }
 
     fn check(&mut self, when: When, status: Option<&'static str>) -> Result<()> {
@@ -332,11 +337,14 @@ impl Run<'_> {
             if let Some(stranger) = flow.stranger() {
                 self.dpkg(&["-P", stranger])?;
             }
-            self.dpkg(&["--configure", "-a"])?;
-            if self.status()? != "ii" || flow == Flow::Write {
+            // Where nothing waits to be configured, dpkg would only read its database.
+            if self.status() != "ii" || self.interrupted() {
+                self.dpkg(&["--configure", "-a"])?;
+            }
+            if self.status() != "ii" || flow == Flow::Write {
                 self.dpkg_has_to(When::Healed, &["-i", flow.deb()])?;
             }
-        } else if self.status()? != goal.status() {
+        } else if self.status() != goal.status() {
             self.dpkg(&["--configure", "-a"])?;
             let command = flow.command(&package);
             let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();

@@ -105,8 +105,8 @@ fn is_temporary(path: &Path) -> bool {
     name.starts_with('.') && digits(parts.next()) && digits(parts.next())
 }
 
-/// dpkg's abbreviation of a package's state, from its status file.
-fn status(package: &str) -> String {
+/// dpkg's abbreviation of a package's state, from its status file. Runs on the machine.
+pub fn status(package: &str) -> String {
     let text = fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
     let paragraph = text.split("\n\n").find(|p| p.lines().next() == Some(&format!("Package: {package}")));
     let line = paragraph.and_then(|p| p.lines().find_map(|l| l.strip_prefix("Status: ")));

@@ -77,7 +77,7 @@ impl Subject {
             Some(old) => {
                 let mut old = Deb::open(old)?;
                 let data = old.plain_data()?;
-                write(&old.control_files().to_vec(), &data)?
+                write(old.control_files(), &data)?
             }
             None => write(&predecessor(&files, &subject.version)?, &data)?,
         };

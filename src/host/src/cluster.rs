@@ -100,10 +100,9 @@ impl Cluster {
             }
             done?;
             // pmxcfs is a database and has no folders to sync; a plain file system has, new ones too.
-            let above = self.root.path(inside);
-            let above =
-                above.ancestors().skip(1).take_while(|dir| lock.is_none() && dir.starts_with(self.root.path("/etc")));
-            above.map(files::sync_dir).collect()
+            let (file, etc) = (self.root.path(inside), self.root.path("/etc"));
+            let mut above = file.ancestors().skip(1).take_while(|dir| lock.is_none() && dir.starts_with(&etc));
+            above.try_for_each(files::sync_dir)
         })
     }
 
