@@ -51,6 +51,8 @@ pub struct Expected {
     pub status: Option<&'static str>,
     /// Whether a script has run to its end since the fault, and so has tidied up.
     pub tidy: bool,
+    /// Whether nothing stood in the way of finishing what was begun: a set has to be whole.
+    pub whole: bool,
     /// Whether an installed package has the snapshot from before its first install.
     pub has_first: bool,
 }
@@ -63,7 +65,7 @@ pub fn violations(when: When, now: &State, expected: &Expected) -> Vec<String> {
             out.push(format!("snapshot {id} shows and can't be trusted: {why}"));
         }
     }
-    out.extend(captured(when, &now.captured, expected));
+    out.extend(captured(&now.captured, expected));
     // A first install may bring the phase file, and every node is at the safe phase then as before.
     if expected.others.is_some() && now.others != expected.others {
         out.push(format!("other nodes' phases were {:?} and are {:?}", expected.others, now.others));
@@ -97,7 +99,7 @@ pub fn violations(when: When, now: &State, expected: &Expected) -> Vec<String> {
 }
 
 /// Every file old or new; once healed, all of them together.
-fn captured(when: When, now: &Digests, expected: &Expected) -> Vec<String> {
+fn captured(now: &Digests, expected: &Expected) -> Vec<String> {
     let mut now = now.clone();
     let mut sets = expected.sets.clone();
     let mut out = Vec::new();
@@ -131,7 +133,7 @@ fn captured(when: When, now: &Digests, expected: &Expected) -> Vec<String> {
             _ => {}
         }
     }
-    if out.is_empty() && when != When::Faulted {
+    if out.is_empty() && expected.whole {
         out.push(format!("torn set: {}", seen.join(", ")));
     }
     out
@@ -172,7 +174,8 @@ mod tests {
         assert!(violations(When::Healed, &good, &expected()).is_empty());
         let torn = state(&[("/x", "1"), ("/y", "2"), ("/z", "0")]);
         assert!(violations(When::Faulted, &torn, &expected()).is_empty(), "the next call mends it");
-        assert_eq!(violations(When::Healed, &torn, &expected()), ["torn set: /x is a, /y is b"]);
+        let whole = Expected { whole: true, ..expected() };
+        assert_eq!(violations(When::Healed, &torn, &whole), ["torn set: /x is a, /y is b"]);
         let half = state(&[("/x", "?"), ("/y", "2"), ("/z", "0")]);
         assert_eq!(violations(When::Faulted, &half, &expected()), ["/x is something else, not as in a or b"]);
         let gone = state(&[("/x", "1"), ("/y", "1")]);

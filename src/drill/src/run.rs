@@ -76,6 +76,7 @@ pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
         expected: expected(setting, prepared, case.scenario.flow),
         violations: Vec::new(),
         said: String::new(),
+        lasting: case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_))),
         stays: false,
     };
     run.go(case, cut).map_err(|e| e.context(case))
@@ -123,6 +124,7 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
         enabled: prepared.state.enabled.clone(),
         status: None,
         tidy: false,
+        whole: false,
         has_first: setting.trials,
     }
 }
@@ -142,6 +144,8 @@ struct Run<'a> {
     expected: Expected,
     violations: Vec<Violation>,
     said: String,
+    /// The disk took nothing more until the end of the run with the fault.
+    lasting: bool,
     /// What is on trial stays for good, since nothing could be written.
     stays: bool,
 }
@@ -298,7 +302,8 @@ impl Run<'_> {
 
     fn check(&mut self, when: When, status: Option<&'static str>) -> Result<()> {
         let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?;
-        let expected = Expected { status, ..self.expected.clone() };
+        let whole = when != When::Faulted && (self.expected.tidy || !self.lasting);
+        let expected = Expected { status, whole, ..self.expected.clone() };
         self.complain(when, violations(when, &now, &expected));
         Ok(())
     }
@@ -315,9 +320,8 @@ impl Run<'_> {
 
     /// Where the disk took no byte until the last script was gone, what is on trial stays, and each
     /// file has been named.
-    fn kept_and_said(&mut self, case: &Case) -> Result<bool> {
-        let lasting = case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_)));
-        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), lasting)
+    fn kept_and_said(&mut self) -> Result<bool> {
+        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), self.lasting)
         else {
             return Ok(false);
         };
@@ -350,7 +354,7 @@ impl Run<'_> {
             let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();
             self.dpkg_has_to(When::Healed, &words)?;
         }
-        if goal == Goal::Gone && flow != Flow::Disappear && !self.kept_and_said(case)? {
+        if goal == Goal::Gone && flow != Flow::Disappear && !self.kept_and_said()? {
             self.only_the_admins();
         }
         self.check(When::Healed, Some(goal.status()))?;
