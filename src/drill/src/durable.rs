@@ -16,6 +16,9 @@ pub struct Model {
     watched: Vec<PathBuf>,
     content: BTreeSet<PathBuf>,
     names: BTreeSet<PathBuf>,
+    /// Names that came before their content, and what to say of them unless they turn out to lie in a
+    /// folder that nobody saw before it got a name of its own.
+    early: Vec<(PathBuf, String)>,
     /// What broke a rule.
     pub complaints: Vec<String>,
 }
@@ -72,9 +75,10 @@ impl Model {
             let there = |p: &PathBuf| p.strip_prefix(from).map_or_else(|_| p.clone(), |rest| join(to, rest));
             set.iter().map(there).collect()
         };
-        // What was written off the watched folders' sight does not count.
+        self.early.retain(|(name, _)| name == from || !name.starts_with(from));
         if let Some(early) = self.content.iter().find(|p| p.starts_with(from)) {
-            self.complaints.push(format!("{} got its name before {} was on disk", to.display(), early.display()));
+            let said = format!("{} got its name before {} was on disk", to.display(), early.display());
+            self.early.push((to.to_owned(), said));
         }
         (self.content, self.names) = (moved(&self.content), moved(&self.names));
         self.name_changed(to);
@@ -82,6 +86,7 @@ impl Model {
 
     /// A script begins: what one before left undone, since it was killed, is not this one's.
     pub fn begins(&mut self) {
+        self.complaints.extend(self.early.drain(..).map(|(_, said)| said));
         self.content.clear();
         self.names.clear();
     }
@@ -139,6 +144,10 @@ mod tests {
     fn a_careful_replacement_is_fine() {
         assert!(complaints("write /s/.f; fsync /s/.f; rename /s/.f /s/f; fsync /s").is_empty());
         assert!(complaints("mkdir /s/.d; write /s/.d/f; syncfs /s/.d; rename /s/.d /s/d; fsync /s").is_empty());
+        assert!(
+            complaints("mkdir /s/.d; write /s/.d/.f; rename /s/.d/.f /s/.d/f; syncfs /s; rename /s/.d /s/d; fsync /s")
+                .is_empty()
+        );
         assert!(complaints("write /elsewhere; rename /x /y; write output").is_empty());
     }
 

@@ -70,6 +70,7 @@ impl<'a> Recorder<'a> {
 
     /// What was not durable when it had to be.
     pub fn complaints(&mut self) -> Vec<String> {
+        self.model.begins();
         let mut all = std::mem::take(&mut self.model.complaints);
         all.sort();
         all.dedup();

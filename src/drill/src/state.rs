@@ -47,6 +47,8 @@ impl Own {
     pub fn of(policy: &Policy, payload: &[PathBuf]) -> Self {
         let mut paths: Vec<PathBuf> =
             ["/var/lib/dpkg", "/var/log/dpkg.log", "/var/log/alternatives.log", FOLDER].map(PathBuf::from).to_vec();
+        // Where Debian's own helper notes which units were enabled.
+        paths.extend(["enabled", "masked"].map(|n| format!("/var/lib/systemd/deb-systemd-helper-{n}").into()));
         paths.push(policy.state.clone());
         paths.push(Path::new("/var/backups").join(&policy.package));
         paths.extend(policy.log.clone());
