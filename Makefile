@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo build check test demo bench deb lint piuparts fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill deb lint piuparts fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -14,6 +14,9 @@ deps-test: ## installs missing Debian packages that testing needs
 
 deps-demo: ## installs missing Debian packages that the demo needs
 	@scripts/deps.sh build demo
+
+deps-drill: ## installs missing Debian packages that the drill needs
+	@scripts/deps.sh build drill
 
 build: deps-build ## programs, maintainer script, man pages, in release mode
 	scripts/build.sh
@@ -34,6 +37,9 @@ test: deps-test deb ## every test, on real Debian roots too; those need root or 
 
 bench: deps-test deb ## our package and snapshots against their peers, side by side
 	scripts/bench.sh
+
+drill: deps-drill deb ## every call dpkg makes, at every fault: hours, see docs/faults.md
+	scripts/drill.sh
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build-deb.sh: dist/pve-network-rs_<version>_amd64.deb and dist/debseal.
+# build-deb.sh: dist/pve-network-rs_<version>_amd64.deb, dist/debseal and dist/debseal-drill.
 #
 #   KEYS="a.pgp b.pgp"   certificates to seal in, instead of debian/keys/*.pgp
 #   SIGN_KEY=FINGERPRINT signs with this key of gpg's
@@ -38,7 +38,7 @@ done
 [ -z "${SIGN_KEY:-}" ] || "$target/release/debseal" sign --key "$SIGN_KEY" "$stage/$name"
 
 # Last, and by rename: a package that lies in dist/ is complete.
-install -m 755 "$target/release/debseal" dist/debseal
+install -m 755 "$target/release/debseal" "$target/release/debseal-drill" dist
 cp "$stage/$name" "dist/.$name"
 mv "dist/.$name" "dist/$name"
 echo "dist/$name"

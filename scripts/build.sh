@@ -7,6 +7,6 @@ cd "$(dirname "$0")/.."
 # target lets crt-static apply to it without breaking build scripts and procedural macros.
 CARGO_EXTRA_FLAG=-Ctarget-feature=+crt-static \
 	scripts/cargo.sh build --locked --profile hook -p hooks --target x86_64-unknown-linux-gnu
-scripts/cargo.sh build --locked --release -p debseal -p ctl -p network -p service -p pages
+scripts/cargo.sh build --locked --release -p debseal -p ctl -p network -p service -p pages -p drill
 rm -rf dist/pages
 scripts/cargo.sh run --locked --release --quiet -p pages -- dist/pages

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test, demo. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo, drill. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -12,8 +12,8 @@ packages() {
 		build libgpgme-dev    debseal signs through gpg's agent
 		build dpkg-dev        finds out which libraries a package depends on
 		build xz-utils        compresses packages
-		test,demo mmdebstrap      makes the Debian roots that tests run in
-		test,demo mount           mounts what the tests' machines consist of
+		test,demo,drill mmdebstrap      makes the Debian roots that tests run in
+		test,demo,drill mount           mounts what the tests' machines consist of
 		test,demo gnupg           throw-away keys to sign with
 		test  gpgv            a second opinion on signatures
 		test  debsig-verify   Debian's own verifier of signed packages
@@ -27,6 +27,9 @@ packages() {
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
 		test  zstd            a second opinion on the diagnostics bundle
+		drill e2fsprogs       a disk whose power is cut, with ext4
+		drill xfsprogs        the same with XFS
+		drill btrfs-progs     the same with Btrfs
 	LIST
 }
 

@@ -44,6 +44,11 @@ pub fn debseal() -> PathBuf {
     built(workspace().join("dist/debseal"))
 }
 
+/// The fault drill that `make deb` built.
+pub fn drill() -> PathBuf {
+    built(workspace().join("dist/debseal-drill"))
+}
+
 /// The maintainer script that `make deb` built, without a policy in it.
 pub fn hook() -> PathBuf {
     built(target_dir().join("x86_64-unknown-linux-gnu/hook/maintscript-hook"))

@@ -28,6 +28,7 @@
 //! Helpers panic with the whole story (command, output, what changed on the machine) instead of
 //! returning errors: they are for tests.
 
+pub mod bash;
 mod boot;
 mod call;
 mod chrootless;

@@ -41,7 +41,7 @@ pub fn base_with(suite: Suite, packages: &[&str]) -> Result<PathBuf> {
 }
 
 /// `$DEBROOTS`, or `roots` in the workspace's target directory.
-fn home() -> PathBuf {
+pub fn home() -> PathBuf {
     match std::env::var_os("DEBROOTS") {
         Some(dir) if !dir.is_empty() => dir.into(),
         _ => crate::dist::target_dir().join("roots"),

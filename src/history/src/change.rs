@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use host::{Cluster, Error, IoContext, Result, files};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::entry::{self, Meta, What};
 use crate::restore::TAG;
@@ -57,15 +59,15 @@ struct Prepared<'a> {
 enum Step {
     Nothing(Fate),
     Rename(PathBuf),
-    Delete,
+    Delete(PathBuf),
     Cluster(Option<Vec<u8>>),
 }
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
         for (_, _, step) in &self.steps {
-            if let Step::Rename(temporary) = step {
-                // After a commit there is nothing left to remove.
+            // Ours if it never got its place, else what stood there before.
+            if let Step::Rename(temporary) | Step::Delete(temporary) = step {
                 let _ = fs::remove_file(temporary);
             }
         }
@@ -85,7 +87,7 @@ impl<'a> Prepared<'a> {
         } else if change.scope == Scope::Cluster {
             Step::Cluster(content)
         } else if matches!(change.to, What::Absent) {
-            Step::Delete
+            Step::Delete(files::beside(&real, TAG))
         } else {
             let temporary = files::beside(&real, TAG);
             make_parents(store, change, &real)?;
@@ -96,14 +98,14 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    fn commit(mut self, store: &Store) -> Result<Vec<(PathText, Fate)>> {
+    fn commit(self, store: &Store) -> Result<Vec<(PathText, Fate)>> {
         let mut fates = Vec::new();
         let mut first_error = None;
         for (change, real, step) in &self.steps {
             let done = match step {
                 Step::Nothing(fate) => Ok(fate.clone()),
                 Step::Rename(temporary) => put(store, change, real, temporary),
-                Step::Delete => files::remove(real).map(|_| Fate::Changed),
+                Step::Delete(temporary) => delete(change, real, temporary),
                 Step::Cluster(now) => cluster(store, change, now.as_deref()),
             };
             match done {
@@ -112,13 +114,12 @@ impl<'a> Prepared<'a> {
             }
         }
         for (_, real, step) in &self.steps {
-            if matches!(step, Step::Rename(_) | Step::Delete)
+            if matches!(step, Step::Rename(_) | Step::Delete(_))
                 && let Err(error) = files::sync_parent(real)
             {
                 first_error = first_error.or(Some(error));
             }
         }
-        self.steps.clear();
         match first_error {
             None => Ok(fates),
             Some(error) => Err(error),
@@ -179,7 +180,54 @@ fn put(store: &Store, change: &Change, real: &Path, temporary: &Path) -> Result<
         let away = free(store, &store.attic().join(format!("folder-{}", store.clock.now().compact())));
         move_tree(real, &store.root.path(away))?;
     }
-    fs::rename(temporary, real).doing(|| format!("cannot replace {}", change.path)).map(|()| Fate::Changed)
+    let foreign = |found: &Path| entry::digest_at(found).is_ok_and(|digest| digest != change.from);
+    let doing = || format!("cannot replace {}", change.path);
+    // Whoever saves the file in this very moment is seen: what stood there comes out of the exchange.
+    let absent = change.from == "absent" || change.from == "dir";
+    let how = if absent { RenameFlags::NOREPLACE } else { RenameFlags::EXCHANGE };
+    match renameat_with(CWD, temporary, CWD, real, how) {
+        Ok(()) if absent || !foreign(temporary) => Ok(Fate::Changed),
+        Ok(()) => back(temporary, real, &change.to).doing(doing).map(|()| Fate::Foreign),
+        Err(Errno::EXIST) | Err(Errno::NOENT) => Ok(Fate::Foreign),
+        // A file system that can't: the comparison is then as late as it can be.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if foreign(real) => Ok(Fate::Foreign),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::rename(temporary, real).doing(doing).map(|()| Fate::Changed)
+        }
+        Err(error) => Err(Error::io(doing(), error)),
+    }
+}
+
+/// Gives its place back to what somebody else wrote, and to what they write while that is done:
+/// until what comes out is ours.
+fn back(temporary: &Path, real: &Path, ours: &What) -> std::result::Result<(), Errno> {
+    loop {
+        renameat_with(CWD, temporary, CWD, real, RenameFlags::EXCHANGE)?;
+        if entry::digest_at(temporary).is_ok_and(|digest| digest == ours.digest()) {
+            return Ok(());
+        }
+    }
+}
+
+/// Moved aside first, since only what is out of others' reach can be compared for good.
+fn delete(change: &Change, real: &Path, temporary: &Path) -> Result<Fate> {
+    let doing = || format!("cannot remove {}", change.path);
+    match fs::rename(real, temporary) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Fate::Changed),
+        Err(e) => return Err(Error::io(doing(), e)),
+    }
+    if entry::digest_at(temporary).is_ok_and(|digest| digest == change.from) {
+        return Ok(Fate::Changed);
+    }
+    match renameat_with(CWD, temporary, CWD, real, RenameFlags::NOREPLACE) {
+        // What was saved since then is newer still.
+        Ok(()) | Err(Errno::EXIST) => Ok(Fate::Foreign),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::rename(temporary, real).doing(doing).map(|()| Fate::Foreign)
+        }
+        Err(error) => Err(Error::io(doing(), error)),
+    }
 }
 
 /// `inside`, or with a number after it that makes the name free.

@@ -98,7 +98,11 @@ impl Cluster {
             if done.is_err() {
                 folder.discard(&temporary);
             }
-            done
+            done?;
+            // pmxcfs is a database and has no folders to sync; a plain file system has, new ones too.
+            let (file, etc) = (self.root.path(inside), self.root.path("/etc"));
+            let mut above = file.ancestors().skip(1).take_while(|dir| lock.is_none() && dir.starts_with(&etc));
+            above.try_for_each(files::sync_dir)
         })
     }
 

@@ -52,6 +52,23 @@ pub fn is_temporary(path: &Path, tags: &[&str]) -> bool {
     numbered && parts.next().is_some_and(|rest| tags.iter().any(|tag| rest.ends_with(&format!(".{tag}"))))
 }
 
+/// Removes what [`beside`] named with one of `tags` in this folder and whose writer has died; called
+/// before this process writes there itself. What can't be removed now is found the next time; so is
+/// what seems to have a writer because another process got its id.
+pub fn sweep(folder: &Path, tags: &[&str]) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let writer = name.rsplit('.').nth(1).and_then(|id| id.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        // Our own id on a file that we did not just make is that of another life, before a reboot.
+        let own = rustix::process::getpid();
+        let lives = |id| id != own && rustix::process::test_kill_process(id) != Err(rustix::io::Errno::SRCH);
+        if is_temporary(&path, tags) && !writer.is_some_and(lives) {
+            // A folder's is empty.
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+    }
+}
+
 /// `.name.<tag>` beside `path`.
 pub fn named_beside(path: &Path, tag: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
@@ -289,6 +306,23 @@ mod tests {
         for name in [".x.tag.1", ".x.tag.1.", ".x.tag.1.a", "x.tag.1.2", ".tag", ".x.1.2"] {
             assert!(!is_temporary(Path::new(name), &["tag"]), "{name}");
         }
+    }
+
+    #[test]
+    fn only_what_the_dead_left_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = std::process::Command::new("true").spawn().and_then(|mut c| c.wait().map(|_| c.id())).unwrap();
+        let mut alive = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let other = dir.path().join(format!(".f.new.{}.1", alive.id()));
+        let own = beside(&dir.path().join("f"), "new");
+        let names = [format!(".f.new.{dead}.1"), format!(".f.old.{dead}.1"), "f".to_owned()];
+        for path in names.iter().map(|n| dir.path().join(n)).chain([own.clone(), other.clone()]) {
+            fs::write(path, "").unwrap();
+        }
+        sweep(dir.path(), &["new"]);
+        alive.kill().and_then(|()| alive.wait()).unwrap();
+        assert!(other.exists() && dir.path().join("f").exists() && dir.path().join(&names[1]).exists());
+        assert!(!own.exists() && !dir.path().join(&names[0]).exists());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::thread::{Builder, JoinHandle};
 
 use host::{Error, IoContext, Result};
 
-use crate::overlay;
+use crate::overlay::{self, Scratch};
 
 /// Reaps what is orphaned while it waits. At the end of its input it becomes systemd if
 /// the rig's `boot` asked for that, else it ends. The shells of both suites reap in `wait` only,
@@ -49,12 +49,17 @@ impl Keeper {
     /// Makes a node over these layers, the topmost first and a root last. Also returns its writable
     /// layer.
     pub fn start(layers: Vec<PathBuf>, hostname: &str) -> Result<(Self, OwnedFd)> {
+        Self::start_on(layers, hostname, Scratch::Memory)
+    }
+
+    /// The same with a writable layer that lies elsewhere than in memory.
+    pub fn start_on(layers: Vec<PathBuf>, hostname: &str, scratch: Scratch) -> Result<(Self, OwnedFd)> {
         let hostname = hostname.to_owned();
         let (ready, started) = channel();
         let (jobs, inbox) = channel();
         let thread = Builder::new()
             .name("node".into())
-            .spawn(move || live(&layers, &hostname, &ready, &inbox))
+            .spawn(move || live(&layers, &scratch, &hostname, &ready, &inbox))
             .doing(|| "cannot start a thread for a node")?;
         let (process_1, upper) =
             started.recv().map_err(|_| Error::new("the thread of a node died while making it"))??;
@@ -110,8 +115,14 @@ impl Drop for Keeper {
     }
 }
 
-fn live(layers: &[PathBuf], hostname: &str, ready: &Sender<Result<(Child, OwnedFd)>>, inbox: &Receiver<Job>) {
-    let made = move_in(layers, hostname);
+fn live(
+    layers: &[PathBuf],
+    scratch: &Scratch,
+    hostname: &str,
+    ready: &Sender<Result<(Child, OwnedFd)>>,
+    inbox: &Receiver<Job>,
+) {
+    let made = move_in(layers, scratch, hostname);
     let moved_in = made.is_ok();
     if ready.send(made).is_err() || !moved_in {
         return;
@@ -121,10 +132,10 @@ fn live(layers: &[PathBuf], hostname: &str, ready: &Sender<Result<(Child, OwnedF
     }
 }
 
-fn move_in(layers: &[PathBuf], hostname: &str) -> Result<(Child, OwnedFd)> {
+fn move_in(layers: &[PathBuf], scratch: &Scratch, hostname: &str) -> Result<(Child, OwnedFd)> {
     overlay::leave_the_host()?;
     rustix::system::sethostname(hostname.as_bytes()).doing(|| "cannot name the node")?;
-    let upper = overlay::enter(layers)?;
+    let upper = overlay::enter(layers, scratch)?;
     // The signal covers the time after process 1 has become systemd, which watches no pipe.
     let mut process_1 = Command::new("/usr/bin/setpriv")
         .args(["--pdeathsig", "KILL", "/bin/sh", "-c", PROCESS_1])

@@ -15,4 +15,5 @@ pub mod overlay;
 pub mod roots;
 
 pub use keeper::Keeper;
+pub use overlay::Scratch;
 pub use roots::Suite;

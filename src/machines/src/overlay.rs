@@ -48,23 +48,51 @@ fn own_root_mount() -> Result<()> {
     chroot(".").doing(|| "cannot chroot into the bound /")
 }
 
-/// Lays a fresh writable layer over `layers`, the topmost first, and makes it this thread's `/`.
+/// What a machine's writable layer lies on.
+#[derive(Debug, Clone, Default)]
+pub enum Scratch {
+    /// Memory: fresh, and gone with the machine.
+    #[default]
+    Memory,
+    /// A file system on a block device, with what earlier machines left there.
+    Disk {
+        /// The device.
+        device: PathBuf,
+        /// The file system, as mount(8) names it.
+        kind: String,
+        /// Mount options of that file system.
+        options: String,
+    },
+}
+
+impl Scratch {
+    fn mount(&self, at: &str) -> Result<()> {
+        let Self::Disk { device, kind, options } = self else {
+            return mount_fs("tmpfs", at, MountFlags::empty(), "mode=755");
+        };
+        let data = CString::new(options.as_str()).map_err(|_| Error::new("a mount option holds a zero byte"))?;
+        mount(device, at, kind.as_str(), MountFlags::empty(), data.as_c_str())
+            .doing(|| format!("cannot mount {} as {kind}", device.display()))
+    }
+}
+
+/// Lays a writable layer over `layers`, the topmost first, and makes it this thread's `/`.
 /// Returns the writable layer: what is in there is what has changed.
-pub fn enter(layers: &[PathBuf]) -> Result<OwnedFd> {
+pub fn enter(layers: &[PathBuf], scratch: &Scratch) -> Result<OwnedFd> {
     let opened: Vec<File> = layers
         .iter()
         .map(|layer| File::open(layer).doing(|| format!("cannot open {}", layer.display())))
         .collect::<Result<_>>()?;
-    mount_fs("tmpfs", WORKSHOP, MountFlags::empty(), "mode=755")?;
+    scratch.mount(WORKSHOP)?;
     rustix::process::chdir(WORKSHOP).doing(|| "cannot enter the workshop")?;
     for dir in ["upper", "work", "root"] {
-        fs::create_dir(dir).doing(|| format!("cannot make {dir}"))?;
+        fs::create_dir_all(dir).doing(|| format!("cannot make {dir}"))?;
     }
     // Through bind mounts, so that a comma or colon in a path can't be taken for an option.
     let mut names = Vec::new();
     for (number, (dir, layer)) in opened.iter().zip(layers).enumerate() {
         let name = format!("lower{number}");
-        fs::create_dir(&name).doing(|| format!("cannot make {name}"))?;
+        fs::create_dir_all(&name).doing(|| format!("cannot make {name}"))?;
         mount_bind(format!("/proc/self/fd/{}", dir.as_raw_fd()), &name)
             .doing(|| format!("cannot bind {}", layer.display()))?;
         names.push(name);
@@ -73,6 +101,10 @@ pub fn enter(layers: &[PathBuf]) -> Result<OwnedFd> {
     mount_fs("overlay", "root", MountFlags::empty(), &layers)?;
     let upper = open("upper", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| "cannot open the upper layer")?;
+    if matches!(scratch, Scratch::Disk { .. }) {
+        // A power cut from now on finds the layer there.
+        host::files::sync_file_system(Path::new("upper"))?;
+    }
     rustix::process::chdir("root").doing(|| "cannot enter the overlay")?;
     mount_fs("tmpfs", "run", MountFlags::NOSUID | MountFlags::NODEV, "mode=755")?;
     fs::create_dir("run/lock").doing(|| "cannot make /run/lock")?;

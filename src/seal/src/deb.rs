@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use host::{IoContext, Result};
 
 use crate::ar::{self, Members};
+use crate::compress;
 use crate::control::Control;
 use crate::manifest::{self, Entry, Manifest};
 use crate::refuse::refused;
@@ -130,6 +131,17 @@ impl Deb {
     pub fn data(&mut self) -> Result<impl Read + Send + '_> {
         let member = self.members.data.clone();
         ar::content(&mut self.file, &member)
+    }
+
+    /// `data.tar`, decompressed and held in memory.
+    pub fn plain_data(&mut self) -> Result<Vec<u8>> {
+        let member = self.members.data.clone();
+        let mut content = ar::content(&mut self.file, &member)?;
+        let mut reader = compress::Bounded::new(&member.name, &mut content, compress::DATA)?;
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(|e| compress::damaged(&e))?;
+        reader.finish()?;
+        Ok(bytes)
     }
 
     /// Every path of the payload.

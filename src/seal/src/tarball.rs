@@ -13,7 +13,7 @@ use crate::manifest::{ControlFile, Entry};
 use crate::refuse::refused;
 use crate::{compress, manifest};
 
-pub use write::control_archive;
+pub use write::{control_archive, plain_control_archive};
 
 /// One file of a control archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,11 @@
 //! and writes `dist/bench.json`. It measures and never judges.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use rig::ours::{like_a_pve_node, sealing};
-use rig::{Deb, Keyring, Machine, Node, Suite, dist, need_root};
+use rig::{Deb, Keyring, Machine, Node, Suite, bash, dist, need_root};
 
 const ROUNDS: usize = 15;
 const BOOTED_ROUNDS: usize = 5;
@@ -45,46 +43,8 @@ fn variants(key: &Keyring) -> Vec<Variant> {
             first: sealing().signed(key).build(),
             second: sealing().version("0.2.0-1").signed(key).build(),
         },
-        Variant { name: "bash", first: bash(&one, key), second: bash(&two, key) },
+        Variant { name: "bash", first: bash::package(&one, key), second: bash::package(&two, key) },
     ]
-}
-
-/// The same payload with scripts in bash that do the same by rsync, gpgv and deb-systemd-helper.
-fn bash(payload: &Deb, key: &Keyring) -> Deb {
-    payload.altered(|tree| {
-        let share = tree.join("usr/share/pve-network-rs");
-        let mut manifest = String::new();
-        for path in files_below(&tree.join("usr"))? {
-            let name = path.strip_prefix(tree).unwrap_or(&path);
-            let _ = writeln!(manifest, "{}  {}", host::files::sha256(&std::fs::read(&path)?), name.display());
-        }
-        std::fs::write(share.join("manifest.sig"), key.sign(manifest.as_bytes()))?;
-        std::fs::write(share.join("manifest"), manifest)?;
-        std::fs::write(share.join("key.gpg"), key.certificate())?;
-        let source = dist::workspace().join("tests/bash-package");
-        let common = std::fs::read_to_string(source.join("common.sh"))?;
-        for script in ["preinst", "postinst", "prerm", "postrm"] {
-            let own = std::fs::read_to_string(source.join(script))?;
-            let path = tree.join("DEBIAN").join(script);
-            std::fs::write(&path, format!("#!/bin/bash\nset -e\n{common}\n{own}"))?;
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        }
-        Ok(())
-    })
-}
-
-fn files_below(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        match entry.file_type()? {
-            kind if kind.is_dir() => out.extend(files_below(&entry.path())?),
-            kind if kind.is_file() => out.push(entry.path()),
-            _ => {}
-        }
-    }
-    out.sort();
-    Ok(out)
 }
 
 fn packages(variants: &[Variant], rounds: usize, booted: bool, times: &mut Times) {

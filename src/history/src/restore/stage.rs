@@ -13,6 +13,7 @@ use super::Report;
 use crate::change::{self, Change, Fate};
 use crate::journal::{Backend, Event, Outcome, Written};
 use crate::plan::{Action, Plan};
+use crate::snapshot;
 use crate::{PathText, Scope, Store, new_id, state};
 
 /// Marks what is written beside its place before a rename.
@@ -96,6 +97,7 @@ pub fn resume(store: &Store) -> Result<Option<Report>> {
         files::remove_tree(&part.beside(store, "new"))?;
         files::remove_tree(&part.beside(store, "old"))?;
     }
+    files::remove_tree(&store.path(snapshot::GOING))?;
     sweep(store);
     if !is_pending(store) {
         return Ok(None);
@@ -147,9 +149,12 @@ pub fn waiting(store: &Store) -> Result<Vec<Waiting>> {
     Ok(out)
 }
 
-/// Removes temporaries that a killed writer left beside captured files. The caller holds the lock,
-/// so nobody is writing them. What can't be removed now is found the next time.
+/// Removes temporaries that a killed writer left in the state folder and beside captured files. The
+/// caller holds the lock, so nobody is writing the latter. What can't be removed now is found the
+/// next time.
 fn sweep(store: &Store) {
+    // The ceiling is written without the lock, so only what the dead left.
+    files::sweep(&store.path(""), &["new"]);
     for item in &store.items {
         let path = item.pattern().map_or_else(|| Path::new(&item.path).to_owned(), |(folder, _)| folder.join("x"));
         let folders = [path.parent().map(Path::to_owned), Some(path.clone())];

@@ -20,4 +20,5 @@ pub use capture::{Captured, Why, capture, present};
 pub(crate) use list::distrust;
 pub use list::{Snapshot, list, load, load_any, verify};
 pub use manifest::{Acceptance, MANIFEST, Manifest};
-pub use prune::{prunable, prune, sweep};
+pub(crate) use prune::GOING;
+pub use prune::{hide_all, prunable, prune, sweep};

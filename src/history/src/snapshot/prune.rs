@@ -82,6 +82,22 @@ fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String
     out
 }
 
+/// Where all snapshots are on their way out.
+pub(crate) const GOING: &str = ".backups.old";
+
+/// Takes all snapshots out of sight in one step, before they are removed: one that is half gone must
+/// never be seen.
+pub fn hide_all(store: &Store) -> Result<()> {
+    let (backups, going) = (store.backups(), store.path(GOING));
+    files::remove_tree(&going)?;
+    match fs::rename(&backups, &going) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("cannot remove {}", backups.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes what a killed run left: snapshots that were never published, or half pruned. The
 /// caller holds the store's lock, so nobody is still writing them.
 pub fn sweep(store: &Store) -> Result<()> {

@@ -30,10 +30,17 @@ pub fn main() -> std::process::ExitCode {
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            tell(&error);
             std::process::ExitCode::from(1)
         }
     }
+}
+
+/// One line on standard error, in one piece. That nobody can hear it any more, since the terminal is
+/// gone or the log's disk is full, must not stop a removal half-way, as a panic would.
+fn tell(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The steps of one call.
@@ -51,7 +58,7 @@ impl<'a> Runner<'a> {
 
     /// One line for the person at dpkg's terminal.
     pub(crate) fn say(&self, line: impl std::fmt::Display) {
-        eprintln!("{}: {line}", self.cx.policy.package);
+        tell(format_args!("{}: {line}", self.cx.policy.package));
     }
 
     fn run(mut self) -> Result<()> {

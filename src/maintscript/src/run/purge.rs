@@ -79,18 +79,26 @@ impl Runner<'_> {
         if !state.is_dir() {
             return files::remove_tree(&state);
         }
+        snapshot::hide_all(store)?;
         let Ok(entries) = fs::read_dir(&state) else { return Ok(()) };
         let manual = store.manual_backups();
-        for entry in entries.flatten().filter(|e| e.path() != manual) {
-            files::remove_tree(&entry.path())?;
+        // Last of all, so that no writer gets in before everything else is gone.
+        let last = ["fence", "lock"].map(|name| store.path(name));
+        for path in entries.flatten().map(|e| e.path()).filter(|p| *p != manual && !last.contains(p)) {
+            files::remove_tree(&path)?;
+        }
+        for path in &last {
+            files::remove(path)?;
         }
         self.lock = None;
         if fs::remove_dir(&manual).is_err() && manual.exists() {
             self.say(format_args!("{} is yours and stays", store.state.join("manual-backups").display()));
         }
         // Not empty means that manual backups stay.
-        let _ = fs::remove_dir(&state);
-        Ok(())
+        match fs::remove_dir(&state) {
+            Ok(()) => files::sync_parent(&state),
+            Err(_) => files::sync_dir(&state),
+        }
     }
 }
 

@@ -9,6 +9,11 @@ use crate::{compress, manifest};
 
 /// The xz-compressed archive of `files`, in their order.
 pub fn control_archive(files: &[ControlMember], mtime: u64) -> Result<Vec<u8>> {
+    compress::xz(&plain_control_archive(files, mtime)?)
+}
+
+/// The same as a plain tar: for packages that are made to be unpacked thousands of times.
+pub fn plain_control_archive(files: &[ControlMember], mtime: u64) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     out.extend_from_slice(&header("./", b'5', 0o755, 0, mtime)?);
     for file in files {
@@ -22,7 +27,7 @@ pub fn control_archive(files: &[ControlMember], mtime: u64) -> Result<Vec<u8>> {
         out.resize(out.len().next_multiple_of(BLOCK), 0);
     }
     out.resize(out.len() + 2 * BLOCK, 0);
-    compress::xz(&out)
+    Ok(out)
 }
 
 fn header(name: &str, kind: u8, mode: u32, size: u64, mtime: u64) -> Result<[u8; BLOCK]> {

@@ -1,0 +1,115 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, ValueEnum};
+
+use crate::fault::Disk;
+use crate::recorder::Sabotage;
+
+/// The command line as clap sees it, for man pages and completions.
+pub fn cli() -> clap::Command {
+    Cli::command()
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 nothing broke, 1 something broke or the drill could not go on, 2 usage.";
+
+/// Take a package through every call dpkg makes, at every fault
+///
+/// The package is installed, upgraded, removed and so on in throw-away roots, thousands of times:
+/// each of its maintainer scripts fails in turn, then each later one; at every system call by which
+/// they change something they are killed, or the call fails. After each run, and after what heals
+/// it, what has to hold is checked. Needs root, and a machine that runs Linux on x86-64.
+#[derive(Debug, Parser)]
+#[command(name = "debseal-drill", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// The version that is installed before an upgrade [default: FILE under a lower version]
+    #[arg(long, value_name = "OLD.deb")]
+    pub(crate) old: Option<PathBuf>,
+    /// What a package captures whose scripts don't carry it
+    #[arg(long, value_name = "TOML")]
+    pub(crate) hooks: Option<PathBuf>,
+    /// The Debian release
+    #[arg(long, value_enum, default_value_t = Suite::Bookworm)]
+    pub(crate) suite: Suite,
+    /// Where roots are kept [default: $DEBROOTS, else ~/.cache/debseal-drill]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) roots: Option<PathBuf>,
+    /// Only these flows (may be repeated)
+    #[arg(long = "flow", value_name = "FLOW")]
+    pub(crate) flows: Vec<String>,
+    /// Only points with this fault (may be repeated)
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(crate) faults: Vec<String>,
+    /// Cut the power instead, on a disk with this file system (may be repeated)
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) power: Vec<Disk>,
+    /// Only points whose call, as --list shows it, contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) site: Option<String>,
+    /// Try so many of the points, chosen by the seed, instead of all
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+    /// Chooses the sample
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Run this case alone, and show what dpkg said and which calls were made
+    #[arg(long, value_name = "CASE", conflicts_with_all = ["sample", "flows", "list"])]
+    pub(crate) only: Option<String>,
+    /// Name the points instead of trying them
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How many machines at once [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+    /// Write a JUnit report here as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Break the scripts on purpose, to see whether the drill notices
+    #[arg(long, value_enum, value_name = "DEFECT")]
+    pub(crate) sabotage: Option<Sabotage>,
+    /// The package
+    #[arg(value_name = "FILE.deb")]
+    pub(crate) file: PathBuf,
+}
+
+/// For whom the answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs; carries schema_version.
+    Json,
+}
+
+/// A Debian release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+impl From<Suite> for machines::Suite {
+    fn from(suite: Suite) -> Self {
+        match suite {
+            Suite::Bookworm => Self::Bookworm,
+            Suite::Trixie => Self::Trixie,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        cli().debug_assert();
+    }
+}

@@ -1,0 +1,392 @@
+//! One case, from the machine as it was to the package gone again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use host::{IoContext, Result};
+
+use crate::case::Case;
+use crate::disk::Image;
+use crate::fault::{Disk, Fault};
+use crate::flow::{Flow, Goal, UNSAFE, dpkg};
+use crate::invariants::{Digests, Expected, When, violations};
+use crate::machine::{Machine, Output};
+use crate::plan::END;
+use crate::recorder::{Recorder, Sabotage};
+use crate::sabotage::{JOURNAL, Saboteur};
+use crate::seed;
+use crate::stage::{Prepared, Stages};
+use crate::state::{self, Own};
+use crate::subject::Subject;
+use crate::syscalls::Effect;
+use crate::trace::{Event, OUTPUT};
+
+/// What every case needs.
+pub struct Setting {
+    /// The package.
+    pub subject: Arc<Subject>,
+    /// Where flows start.
+    pub stages: Stages,
+    /// Whether the package knows of writes on trial.
+    pub trials: bool,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Something that must not be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// When it was seen.
+    pub when: String,
+    /// What.
+    pub what: String,
+}
+
+/// What came of a case.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The case.
+    pub case: Case,
+    /// Whether its fault struck.
+    pub fired: bool,
+    /// The script calls, in order.
+    pub labels: Vec<String>,
+    /// The changing calls of the scripts, in order.
+    pub events: Vec<Event>,
+    /// What must not be.
+    pub violations: Vec<Violation>,
+    /// What dpkg and the scripts said.
+    pub said: String,
+}
+
+/// Runs a case to its end.
+pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
+    let prepared = setting.stages.get(case.scenario.flow.stage())?;
+    let power = case.point.as_ref().and_then(|p| if let Fault::Power(disk) = p.fault { Some(disk) } else { None });
+    let cut = power.map(Cut::prepare).transpose().map_err(|e| e.context(case))?;
+    let machine = match &cut {
+        Some(cut) => Machine::on(&prepared.layers, cut.image.scratch()),
+        None => Machine::over(&prepared.layers),
+    };
+    let run = Run {
+        setting,
+        prepared,
+        machine: machine.map_err(|e| e.context(case))?,
+        own: Own::of(&setting.subject.policy, &setting.subject.payload),
+        expected: expected(setting, prepared, case.scenario.flow),
+        violations: Vec::new(),
+        said: String::new(),
+        lasting: case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_))),
+        stays: false,
+    };
+    run.go(case, cut).map_err(|e| e.context(case))
+}
+
+/// A disk, and room for its picture.
+struct Cut {
+    kind: Disk,
+    dir: tempfile::TempDir,
+    image: Image,
+}
+
+impl Cut {
+    fn prepare(kind: Disk) -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new().prefix("drill-").tempdir_in(place);
+        let dir = dir.doing(|| "cannot make a temporary folder")?;
+        let image = Image::make(kind, &dir.path().join("disk"))?;
+        Ok(Self { kind, dir, image })
+    }
+
+    fn picture(&self) -> PathBuf {
+        self.dir.path().join("picture")
+    }
+}
+
+fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
+    let names: &[&'static str] = match (flow, setting.trials) {
+        (Flow::Install | Flow::InstallAlone | Flow::PurgeRemoved | Flow::InstallRemoved, _) | (_, false) => &["a"],
+        (Flow::Configure | Flow::ConfigureBroken, _) => &["b", "c"],
+        (Flow::Write, _) => &["b", "d"],
+        (Flow::Remove | Flow::Purge | Flow::Replaced | Flow::Disappear, _) => &["b", "a"],
+        _ => &["b"],
+    };
+    let set = |name: &&'static str| {
+        let known = prepared.sets.get(name).cloned();
+        known.or_else(|| written(setting, prepared, name)).map(|set| (*name, set))
+    };
+    let sets = names.iter().filter_map(set).collect();
+    Expected {
+        sets,
+        admin: None,
+        others: prepared.state.others.clone(),
+        enabled: prepared.state.enabled.clone(),
+        status: None,
+        tidy: false,
+        whole: false,
+        has_first: setting.trials,
+    }
+}
+
+/// What stands there after the package's own code wrote this state.
+fn written(setting: &Setting, prepared: &Prepared, state: &str) -> Option<Digests> {
+    let mut set = prepared.sets.get("a")?.clone();
+    set.extend(seed::trial_digests(&setting.subject.policy, state));
+    Some(set)
+}
+
+struct Run<'a> {
+    setting: &'a Setting,
+    prepared: &'a Prepared,
+    machine: Machine,
+    own: Own,
+    expected: Expected,
+    violations: Vec<Violation>,
+    said: String,
+    /// The disk took nothing more until the end of the run with the fault.
+    lasting: bool,
+    /// What is on trial stays for good, since nothing could be written.
+    stays: bool,
+}
+
+impl Run<'_> {
+    fn go(mut self, case: &Case, cut: Option<Cut>) -> Result<Verdict> {
+        let flow = case.scenario.flow;
+        let policy = &self.setting.subject.policy;
+        let (machine, mut admin, mut wrote, mut taken) = (&self.machine, None, false, None);
+        let other = |fault: Fault| {
+            let policy = policy.clone();
+            match fault {
+                Fault::Admin => admin = machine.inside(move || seed::admin_saves(&policy)).ok().flatten(),
+                Fault::Writer => wrote = machine.inside(move || seed::trial_if_free(&policy, "e")),
+                Fault::Power(_) => taken = cut.as_ref().map(|c| c.image.picture(&c.picture())),
+                _ => return false,
+            }
+            true
+        };
+        let captured: Vec<PathBuf> =
+            seed::files(policy).iter().filter_map(|f| f.path.parent().map(PathBuf::from)).collect();
+        let mut watched = captured.clone();
+        watched.push(policy.state.clone());
+        let saboteur = self.setting.sabotage.map(|kind| Saboteur::new(kind, captured));
+        let mut recorder = Recorder::new(case, watched, Box::new(other), saboteur);
+        let at_end = case.point.as_ref().is_some_and(|p| p.label == END);
+        let mut command = flow.command(&policy.package);
+        if cut.is_some() {
+            // On a disk dpkg has to sync what it unpacks.
+            command.retain(|word| word != UNSAFE);
+        }
+        let output = self.machine.run_traced(&command, &policy.package, &mut recorder)?;
+        let complaints = recorder.complaints();
+        let (labels, events, fired) =
+            (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired || at_end);
+        drop(recorder);
+        // A call that was made to fail on purpose can't have made anything durable.
+        if case.point.as_ref().is_none_or(|p| !matches!(p.fault, Fault::Once(_) | Fault::From(_))) {
+            self.complain("in the run", complaints);
+        }
+        self.others_wrote(admin, wrote);
+        self.judge_lock(case, &events, wrote);
+        self.heard(&command, &output);
+        self.judge_exit(case, &events, &output);
+        let _picture = match cut {
+            Some(cut) => Some(self.wake(case, cut, taken, &output)?),
+            None => None,
+        };
+        self.check(When::Faulted, None)?;
+        self.heal(case)?;
+        // The machine first: its disk can't go while it is mounted.
+        drop(self.machine);
+        Ok(Verdict { case: case.clone(), fired, labels, events, violations: self.violations, said: self.said })
+    }
+
+    /// The machine after a power cut: on what was on the disk in that moment. Also says what the cut
+    /// at the very end has lost.
+    fn wake(&mut self, case: &Case, cut: Cut, taken: Option<Result<()>>, output: &Output) -> Result<(Image, Cut)> {
+        let at_end = case.point.as_ref().is_some_and(|p| p.label == END);
+        match taken {
+            Some(taken) => taken?,
+            None => cut.image.picture(&cut.picture())?,
+        }
+        let image = Image::of_picture(cut.kind, &cut.picture())?;
+        self.machine = Machine::on(&self.prepared.layers, image.scratch())?;
+        if at_end && output.code == Some(0) {
+            self.check(When::Faulted, Some(case.scenario.flow.goal().status()))?;
+        }
+        Ok((image, cut))
+    }
+
+    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) {
+        if wrote {
+            self.expected.sets.extend(written(self.setting, self.prepared, "e").map(|set| ("e", set)));
+        }
+        if let Some(path) = admin {
+            let digest = seed::digest_of(&path, "admin");
+            self.expected.admin = Some((path, digest));
+        }
+    }
+
+    /// Who changes captured files or says so in the journal holds the lock: nobody else gets it.
+    fn judge_lock(&mut self, case: &Case, events: &[Event], wrote: bool) {
+        let Some(point) = case.point.as_ref().filter(|_| wrote) else { return };
+        let Some(event) = events.iter().find(|e| e.label == point.label && e.number == point.number) else { return };
+        let captured = seed::files(&self.setting.subject.policy);
+        let changes = matches!(event.known.effect, Effect::Write | Effect::Rename);
+        let place = if event.to.is_empty() { &event.path } else { &event.to };
+        if changes && (place.ends_with(JOURNAL) || captured.iter().any(|f| f.writable && f.path == Path::new(place))) {
+            self.complain("in the run", vec![format!("another writer got the lock while {place} was written")]);
+        }
+    }
+
+    fn complain(&mut self, when: impl ToString, what: Vec<String>) {
+        let when = when.to_string();
+        self.violations.extend(what.into_iter().map(|what| Violation { when: when.clone(), what }));
+    }
+
+    /// A terminal that is gone stops nothing, and a removal stops for no disk.
+    fn judge_exit(&mut self, case: &Case, events: &[Event], output: &Output) {
+        let Some(point) = case.point.as_ref().filter(|p| matches!(p.fault, Fault::Once(_) | Fault::From(_))) else {
+            return;
+        };
+        if output.code == Some(0) || !case.scenario.failing.is_empty() {
+            return;
+        }
+        let here = events.iter().find(|e| e.label == point.label && e.number == point.number);
+        let removes = matches!(case.scenario.flow, Flow::Remove | Flow::Purge | Flow::PurgeRemoved | Flow::Replaced);
+        if here.is_some_and(|e| e.path == OUTPUT) && case.scenario.flow != Flow::ConfigureBroken {
+            self.complain(When::Faulted, vec!["it failed because nobody could hear it".to_owned()]);
+        } else if removes {
+            self.complain(When::Faulted, vec!["a removal failed because something could not be written".to_owned()]);
+        }
+    }
+
+    fn heard(&mut self, argv: &[String], output: &Output) {
+        let code = output.code.map_or_else(|| "a signal".to_owned(), |c| c.to_string());
+        self.said += &format!("$ {}\n{}[{code}]\n", argv.join(" "), output.text);
+    }
+
+    fn dpkg(&mut self, words: &[&str]) -> Result<Output> {
+        let argv = dpkg(words);
+        let output = self.machine.run(&argv)?;
+        let package = &self.setting.subject.policy.package;
+        let ran = |line: &str| ["Setting up", "Removing", "Purging"].iter().any(|w| line.starts_with(w));
+        self.expected.tidy |= output.text.lines().any(|l| ran(l) && l.contains(package.as_str()));
+        self.heard(&argv, &output);
+        Ok(output)
+    }
+
+    /// The same, where nothing stands in its way.
+    fn dpkg_has_to(&mut self, when: When, words: &[&str]) -> Result<()> {
+        let output = self.dpkg(words)?;
+        if output.code != Some(0) {
+            let last = output
+                .text
+                .lines()
+                .filter(|l| !l.starts_with(' '))
+                .rfind(|l| l.contains(&self.setting.subject.policy.package));
+            self.complain(when, vec![format!("dpkg {} is blocked: {}", words.join(" "), last.unwrap_or_default())]);
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> String {
+        let package = self.setting.subject.policy.package.clone();
+        self.machine.inside(move || state::status(&package))
+    }
+
+    /// Whether dpkg was cut off in the middle of its own bookkeeping.
+    fn interrupted(&self) -> bool {
+        self.machine.inside(|| std::fs::read_dir("/var/lib/dpkg/updates").is_ok_and(|mut d| d.next().is_some()))
+    }
+
+    fn check(&mut self, when: When, status: Option<&'static str>) -> Result<()> {
+        let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?;
+        let whole = when != When::Faulted && (self.expected.tidy || !self.lasting);
+        let expected = Expected { status, whole, ..self.expected.clone() };
+        self.complain(when, violations(when, &now, &expected));
+        Ok(())
+    }
+
+    /// Everything captured is what the admin had, or what else may stay.
+    fn only_the_admins(&mut self) {
+        if self.setting.trials {
+            self.expected.sets.retain(|(name, _)| *name == "a");
+            if self.expected.sets.is_empty() {
+                self.expected.sets.extend(self.prepared.sets.get("a").map(|s| ("a", s.clone())));
+            }
+        }
+    }
+
+    /// Where the disk took no byte until the last script was gone, what is on trial stays, and each
+    /// file has been named.
+    fn kept_and_said(&mut self) -> Result<bool> {
+        let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), self.lasting)
+        else {
+            return Ok(false);
+        };
+        let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?.captured;
+        let named = |(path, digest): (&PathBuf, &String)| {
+            before.get(path) == Some(digest) || self.said.contains(&path.display().to_string())
+        };
+        self.stays = now == *kept && kept.iter().all(named);
+        Ok(self.stays)
+    }
+
+    fn heal(&mut self, case: &Case) -> Result<()> {
+        let flow = case.scenario.flow;
+        let package = self.setting.subject.policy.package.clone();
+        let goal = flow.goal();
+        if goal == Goal::Installed {
+            if let Some(stranger) = flow.stranger() {
+                self.dpkg(&["-P", stranger])?;
+            }
+            // Where nothing waits to be configured, dpkg would only read its database.
+            if self.status() != "ii" || self.interrupted() {
+                self.dpkg(&["--configure", "-a"])?;
+            }
+            if self.status() != "ii" || flow == Flow::Write {
+                self.dpkg_has_to(When::Healed, &["-i", flow.deb()])?;
+            }
+        } else if self.status() != goal.status() {
+            self.dpkg(&["--configure", "-a"])?;
+            let command = flow.command(&package);
+            let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();
+            self.dpkg_has_to(When::Healed, &words)?;
+        }
+        if goal == Goal::Gone && flow != Flow::Disappear && !self.kept_and_said()? {
+            self.only_the_admins();
+        }
+        self.check(When::Healed, Some(goal.status()))?;
+        let audit = self.dpkg(&["--audit"])?;
+        if !audit.text.trim().is_empty() {
+            self.complain(When::Healed, vec![format!("dpkg --audit: {}", audit.text.trim().replace('\n', " "))]);
+        }
+        if goal == Goal::Installed {
+            self.dpkg_has_to(When::Removed, &["-r", &package])?;
+            self.only_the_admins();
+            self.check(When::Removed, Some("rc"))?;
+        } else {
+            if let Some(stranger) = flow.stranger() {
+                self.dpkg(&["-P", stranger])?;
+            }
+            self.dpkg_has_to(When::Installed, &["-i", flow.deb()])?;
+            self.check(When::Installed, Some("ii"))?;
+        }
+        self.dpkg_has_to(When::Purged, &["-P", &package])?;
+        if !self.stays {
+            self.only_the_admins();
+        }
+        self.check(When::Purged, Some("un"))?;
+        let since = self.prepared.layers.len() - self.prepared.before.len();
+        let left = state::left_behind(
+            &self.machine,
+            &self.prepared.before,
+            &self.prepared.layers[..since],
+            &self.setting.subject.policy,
+            &self.own,
+        );
+        self.complain(When::Purged, left);
+        Ok(())
+    }
+}

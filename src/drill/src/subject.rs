@@ -1,0 +1,154 @@
+//! The package under test, and the packages that come into its way.
+//!
+//! dpkg is run on them thousands of times, so each is written anew without compression. The control
+//! files and the payload stay byte for byte what they were, and so does what a manifest says of them.
+
+use std::path::{Path, PathBuf};
+
+use host::{Error, IoContext, Result};
+use maintscript::Policy;
+use seal::ar;
+use seal::deb::Deb;
+use seal::manifest::{self, HOOKS, Kind, Manifest};
+use seal::tarball::{self, ControlMember};
+
+/// What the drill knows of the package.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its policy: from its hooks, or from `--hooks`.
+    pub policy: Policy,
+    /// The text that says it.
+    pub hooks: String,
+    /// The version under test.
+    pub version: String,
+    /// Paths that it ships, directories included.
+    pub payload: Vec<PathBuf>,
+    /// A program that it ships.
+    pub program: Option<PathBuf>,
+    /// The program that writes as the package's own code does, where it keeps a journal.
+    pub writer: Option<Vec<u8>>,
+    /// Packages by the name of their file.
+    pub debs: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// The package under test.
+pub const NEW: &str = "new.deb";
+/// Its predecessor.
+pub const OLD: &str = "old.deb";
+/// One that conflicts with it and replaces it.
+pub const CONFLICT: &str = "conflict.deb";
+/// One that breaks it.
+pub const BREAKS: &str = "breaks.deb";
+/// One that ships every file of it, so that it disappears.
+pub const TAKEOVER: &str = "takeover.deb";
+
+impl Subject {
+    /// Reads the package, its predecessor (made from it if there is none), and the policy that it
+    /// carries or that `hooks` holds.
+    pub fn read(new: &Path, old: Option<&Path>, hooks: Option<&Path>) -> Result<Self> {
+        let mut deb = Deb::open(new)?;
+        let own = || std::fs::read("/proc/self/exe").doing(|| "cannot read this program");
+        let writer = if hooks.is_none() { Some(own()?) } else { None };
+        let hooks = policy_text(&deb, hooks).map_err(|e| e.context(new.display()))?;
+        let policy = Policy::parse(&hooks).map_err(|e| e.context(new.display()))?;
+        if deb.control().package() != policy.package {
+            return Err(Error::new(format!(
+                "{} is package {}, its policy is for {}",
+                new.display(),
+                deb.control().package(),
+                policy.package
+            )));
+        }
+        let payload = deb.payload()?;
+        let path = |e: &manifest::Entry| PathBuf::from(String::from_utf8_lossy(&e.path_bytes()).into_owned());
+        let program = payload.iter().find(|e| e.kind == Kind::File && e.target.is_none() && e.mode & 0o111 != 0);
+        let mut subject = Self {
+            version: deb.control().version().to_owned(),
+            program: program.map(path),
+            payload: payload.iter().map(path).collect(),
+            policy,
+            hooks,
+            writer,
+            debs: Vec::new(),
+        };
+        let data = deb.plain_data()?;
+        let files = deb.control_files().to_vec();
+        let before = match old {
+            Some(old) => {
+                let mut old = Deb::open(old)?;
+                let data = old.plain_data()?;
+                write(old.control_files(), &data)?
+            }
+            None => write(&predecessor(&files, &subject.version)?, &data)?,
+        };
+        let name = subject.policy.package.clone();
+        subject.debs = vec![
+            (NEW, write(&files, &data)?),
+            (OLD, before),
+            (
+                CONFLICT,
+                stranger(
+                    "drill-conflict",
+                    &format!("Conflicts: {name}\nReplaces: {name}\nProvides: {name}\n"),
+                    &EMPTY,
+                )?,
+            ),
+            (BREAKS, stranger("drill-breaks", &format!("Breaks: {name}\n"), &EMPTY)?),
+            (TAKEOVER, stranger("drill-takeover", &format!("Replaces: {name}\n"), &data)?),
+        ];
+        Ok(subject)
+    }
+}
+
+/// An archive without a member.
+const EMPTY: [u8; 1024] = [0; 1024];
+
+fn policy_text(deb: &Deb, hooks: Option<&Path>) -> Result<String> {
+    if let Some(path) = hooks {
+        return std::fs::read_to_string(path).doing(|| format!("cannot read {}", path.display()));
+    }
+    let hook = HOOKS.iter().find_map(|name| deb.control_file(name));
+    let carried = hook.and_then(|file| seal::trailer::parse(&file.bytes).transpose()).transpose()?;
+    let carried = carried.ok_or_else(|| {
+        Error::new("its maintainer scripts carry no hooks.toml").way_out("say what it captures with --hooks FILE")
+    })?;
+    Ok(String::from_utf8_lossy(&carried.policy).into_owned())
+}
+
+/// The same control files as those of a version just below, unsigned.
+fn predecessor(files: &[ControlMember], version: &str) -> Result<Vec<ControlMember>> {
+    let older = format!("{version}~drill");
+    let mut out: Vec<ControlMember> = files.iter().filter(|f| f.name != manifest::SIGNATURE_NAME).cloned().collect();
+    for file in out.iter_mut().filter(|f| f.name == "control") {
+        let text = String::from_utf8_lossy(&file.bytes).into_owned();
+        let line = |line: &str| match line.starts_with("Version:") {
+            true => format!("Version: {older}\n"),
+            false => format!("{line}\n"),
+        };
+        file.bytes = text.lines().map(line).collect::<String>().into_bytes();
+    }
+    let Some(sealed) = out.iter().position(|f| f.name == manifest::NAME) else { return Ok(out) };
+    let mut manifest = Manifest::parse(&out[sealed].bytes)?;
+    out.remove(sealed);
+    manifest.version = older;
+    manifest.control = out.iter().map(ControlMember::entry).collect();
+    out.push(ControlMember { name: manifest::NAME.into(), mode: 0o644, bytes: manifest.to_bytes()? });
+    Ok(out)
+}
+
+/// A package without scripts.
+fn stranger(name: &str, fields: &str, data: &[u8]) -> Result<Vec<u8>> {
+    let text = format!(
+        "Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: Drill <drill@example.invalid>\n{fields}Description: made for a drill\n"
+    );
+    write(&[ControlMember { name: "control".into(), mode: 0o644, bytes: text.into_bytes() }], data)
+}
+
+fn write(control: &[ControlMember], data: &[u8]) -> Result<Vec<u8>> {
+    let control = tarball::plain_control_archive(control, 0)?;
+    let mut writer = ar::Writer::new(Vec::new(), 0)?;
+    for (name, bytes) in [("debian-binary", ar::FORMAT_VERSION), ("control.tar", &control[..]), ("data.tar", data)] {
+        writer.member(name, bytes.len() as u64, &mut &bytes[..])?;
+    }
+    writer.finish()
+}
