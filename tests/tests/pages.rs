@@ -1,0 +1,91 @@
+//! The pages that operators follow: each command block as it stands there, on two nodes of a
+//! cluster and a workstation, and what the page shows of its output. See [`rig::page`].
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use std::time::Duration;
+
+use rig::ours::{INTERFACES, like_a_pve_node, put_rust_write, sealing};
+use rig::{Deb, Keyring, Machine, Node, Pmxcfs, Suite, dist, need_fuse, need_root, page};
+
+const PVESH: &str = include_str!("../stand-ins/pvesh");
+const PACKAGE: &str = "/root/pve-network-rs_0.1.0-1_amd64.deb";
+
+/// A booted canary with ifupdown2 and somebody at Perl's port; the package lies in `/root`.
+fn canary(suite: Suite, cluster: &Pmxcfs, name: &str, deb: &Deb) -> Node {
+    let node = Node::with_packages(suite, &["ifupdown2"]).named(name).in_cluster(cluster, name);
+    like_a_pve_node(&node);
+    // The rig has no cards to put into a bridge.
+    let running =
+        INTERFACES.replace("iface eno1 inet manual\n\n", "").replace("bridge-ports eno1", "bridge-ports none");
+    node.write("/etc/network/interfaces", running);
+    node.put_file(deb.path(), PACKAGE);
+    node.write_program("/usr/bin/pvesh", PVESH);
+    put_rust_write(&node, env!("CARGO_BIN_EXE_rust-write"));
+    // Booting would bring the network up before anybody looks.
+    node.sh("rm -f /etc/systemd/system/*/networking.service /etc/systemd/system/*/*/networking.service").ok();
+    let node = node.boot();
+    node.mkdir("/run/network"); // networking.service makes it, and ifupdown2 has its lock there
+    node.sh("ip link set lo up && systemd-run --quiet --unit=perl-api systemd-socket-activate -l 127.0.0.1:8006 sleep infinity")
+        .ok();
+    node
+}
+
+/// Runs a page, block by block. Says which block failed, and how.
+fn follow(name: &str, machines: &[(&str, &Node)]) {
+    let text = std::fs::read_to_string(dist::workspace().join("docs").join(name)).unwrap();
+    let blocks = page::blocks(&text).unwrap_or_else(|mistake| panic!("docs/{name}, {mistake}"));
+    assert!(blocks.len() > 3, "docs/{name} has hardly any commands");
+    for block in blocks {
+        for on in &block.on {
+            let place = format!("docs/{name}, line {}, on {on}", block.line);
+            let (_, node) = machines
+                .iter()
+                .find(|(known, _)| known == on)
+                .unwrap_or_else(|| panic!("{place}: there is no such machine"));
+            let script = format!("exec 2>&1\ncd /root\n{}", block.script);
+            let out = node.call(["bash", "-euo", "pipefail", "-c", &script]).patience(Duration::from_secs(180)).run();
+            eprintln!("== {place}\n{}{}", block.script, out.stdout);
+            let code = out.status.code();
+            assert_eq!(code, Some(block.exit), "{place}:\n{}{}{}", block.script, out.stdout, out.stderr);
+            if let Some(line) = block.shown.as_deref().and_then(|shown| page::missing(shown, &out.stdout)) {
+                panic!("{place}: the page shows\n{line}\nwhich did not come:\n{}", out.stdout);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_playbook_can_be_followed_from_the_page() {
+    if !need_root() || !need_fuse() {
+        return;
+    }
+    let key = Keyring::new("Release <release@example.invalid>");
+    let deb = sealing().signed(&key).build();
+    let workstation = Node::with_packages(Suite::Bookworm, &["libgpgme11"]).named("workstation");
+    workstation.put_file(deb.path(), PACKAGE);
+    workstation.put_file(&dist::debseal(), "/usr/bin/debseal");
+    workstation.chmod("/usr/bin/debseal", 0o755);
+    workstation.write("/root/release.pgp", key.certificate());
+    let cluster = Pmxcfs::with(["pve1", "pve2"]);
+    let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Bookworm, &cluster, name, &deb));
+    follow("PLAYBOOK.md", &[("workstation", &workstation), ("pve1", &one), ("pve2", &two)]);
+}
+
+#[test]
+fn the_runbook_and_the_symptoms_can_be_followed_from_the_page() {
+    if !need_root() || !need_fuse() {
+        return;
+    }
+    let deb = sealing().build();
+    for name in ["RUNBOOK.md", "TROUBLESHOOTING.md"] {
+        let cluster = Pmxcfs::with(["pve1", "pve2"]);
+        let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Trixie, &cluster, name, &deb));
+        for node in [&one, &two] {
+            node.run(["dpkg", "-i", PACKAGE]).ok();
+        }
+        follow(name, &[("pve1", &one), ("pve2", &two)]);
+    }
+}
