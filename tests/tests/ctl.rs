@@ -54,7 +54,8 @@ fn status_shows_what_a_removal_then_logs() {
         return;
     }
     let rust = |node: &Node, path: &str, content: &str| drop(node.run(["rust-write", path, content]).ok());
-    let cases: &[(&str, Change, &[(&str, &str)], usize)] = &[
+    type Case<'a> = (&'a str, Change, &'a [(&'a str, &'a str)], usize);
+    let cases: &[Case<'_>] = &[
         ("nothing changed", |_| {}, &[], 0),
         ("on trial, and the admin's beside it", |n| n.write(ADMIN, "# later\n"), &[], 2),
         ("interfaces gone", |n| n.remove(I), &[], 1),

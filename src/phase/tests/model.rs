@@ -260,10 +260,9 @@ fn schedule(random: &mut Random, world: &mut World, id: u64) -> usize {
         let over = match &mut runs[at].1 {
             Run::Machine { machine, purge } => {
                 let end = machine.step(&mut view);
-                for node in 0..3 {
-                    let now = world.phases[node];
-                    if now > before[node] {
-                        judge_rise(machine, node, before[node], now);
+                for (node, (before, now)) in before.into_iter().zip(world.phases).enumerate() {
+                    if now > before {
+                        judge_rise(machine, node, before, now);
                     }
                 }
                 if end.is_some() && !killed && *purge {
