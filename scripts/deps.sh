@@ -24,6 +24,7 @@ packages() {
 		test  rsync           makes the backups by hand that must be restorable
 		test  etckeeper       a peer in the bench
 		test  git             what etckeeper commits with
+		test  libjson-perl    how long Perl takes to begin, in the bench
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
 		test  zstd            a second opinion on the diagnostics bundle

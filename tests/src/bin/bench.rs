@@ -25,6 +25,7 @@ fn main() {
     packages(&variants, ROUNDS, false, &mut times);
     packages(&variants, BOOTED_ROUNDS, true, &mut times);
     snapshots(&mut times);
+    operators(&mut times);
     report(&times, &resident(&variants));
 }
 
@@ -102,6 +103,46 @@ fn resident(variants: &[Variant]) -> Vec<(String, u64)> {
         (format!("{call}: resident"), kib)
     };
     calls.into_iter().map(measure).collect()
+}
+
+/// What an operator waits for: whole processes on a node with 200 snapshots, beside programs of about
+/// the same kind that everybody has. Run below a folder, so without what `status` asks of systemd; the
+/// booted figure has that.
+fn operators(times: &mut Times) {
+    let dir = tempfile::tempdir().expect("the temporary directory is writable");
+    let root = host::Root::at(dir.path());
+    let store = ctl::policy().expect("hooks.toml is sound").store(&root, host::Clock::System);
+    store.prepare().expect("the temporary directory is writable");
+    std::fs::create_dir_all(root.path("/etc/network")).expect("the temporary directory is writable");
+    for number in 0..200 {
+        let text = format!("{}# {number}\n", rig::ours::INTERFACES);
+        std::fs::write(root.path("/etc/network/interfaces"), text).expect("the temporary directory is writable");
+        let present = history::snapshot::present(&store, false).expect("it was just written");
+        let why = history::Why { reason: "bench".into(), ..history::Why::default() };
+        history::snapshot::capture(&store, &present, &why).expect("there is room");
+    }
+    let ctl = dist::target_dir().join("release/migration-ctl");
+    let (ctl, root) = (ctl.display(), dir.path().display());
+    let repository = dist::workspace();
+    let commands: [(&str, &'static str, String); 6] = [
+        ("phase get", "ours", format!("exec {ctl} --root {root} phase get")),
+        ("phase get", "perl -MJSON -e 1", "exec perl -MJSON -e 1".into()),
+        ("phase get", "git log -1", format!("exec git -C {} log -1", repository.display())),
+        ("status, 200 snapshots", "ours", format!("exec {ctl} --root {root} status")),
+        ("status, 200 snapshots", "perl -MJSON -e 1", "exec perl -MJSON -e 1".into()),
+        ("status, 200 snapshots", "git log -1", format!("exec git -C {} log -1", repository.display())),
+    ];
+    for round in 0..=ROUNDS {
+        for (what, who, command) in &commands {
+            let began = Instant::now();
+            let done = Command::new("sh").args(["-c", command]).output().expect("sh starts");
+            let took = began.elapsed().as_secs_f64() * 1e3;
+            assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+            if round > 0 {
+                times.entry(((*what).to_owned(), who)).or_default().push(took);
+            }
+        }
+    }
 }
 
 /// The newest process id of the node's own namespace: its growth counts processes and threads.
