@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use host::{Error, IoContext, Result};
 use machines::Keeper;
 use machines::overlay::mount_fs;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, mount_bind, mount_remount};
 
 /// `$1` is the cgroup's name, `$2` the process to put into it. Runs in a mount namespace of its
 /// own, so that a host without a mounted cgroup2 (a chroot, or version 1 only) serves as well.
@@ -91,6 +91,15 @@ pub fn start(keeper: &mut Keeper) -> Result<Cgroup> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(cgroup)
+}
+
+/// Mounts `/sys` with only the node's own network devices writable, as systemd-nspawn does it.
+pub fn show_devices() -> Result<()> {
+    const NET: &str = "/sys/devices/virtual/net";
+    let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount_fs("sysfs", "/sys", quiet, "")?;
+    mount_bind(NET, NET).doing(|| format!("cannot bind {NET}"))?;
+    mount_remount("/sys", MountFlags::BIND | MountFlags::RDONLY | quiet, "").doing(|| "cannot make /sys read-only")
 }
 
 /// What systemd expects of a container manager, see <https://systemd.io/CONTAINER_INTERFACE>.

@@ -72,6 +72,16 @@ impl Node {
         self
     }
 
+    /// The same with `/sys`, which a machine that isn't booted lacks otherwise: read-only but for the
+    /// node's own network devices. ifupdown2 needs it. Right after it has made a device, the kernel's
+    /// notice may not have reached its cache yet; it then looks below `/sys/class/net`, and without
+    /// that fails, now and then, with "ifname vmbr0 not present in cache".
+    pub fn with_sys(self) -> Self {
+        let mounted = self.keeper.inside(boot::show_devices);
+        mounted.unwrap_or_else(|error| panic!("cannot show {} its devices: {error}", self.name));
+        self
+    }
+
     /// The same as the node `name` of a cluster: with its `/etc/pve` mounted there. It stays mounted
     /// when the machine is booted.
     #[track_caller]

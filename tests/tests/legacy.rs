@@ -25,7 +25,7 @@ fn pending() -> String {
 
 /// A node with ifupdown2 and pvesh whose pending change adds a bridge.
 fn node(suite: Suite) -> Node {
-    let node = Node::with_packages(suite, &["ifupdown2"]).named("pve1");
+    let node = Node::with_packages(suite, &["ifupdown2"]).named("pve1").with_sys();
     like_a_pve_node(&node);
     node.write(MAIN, RUNNING);
     node.write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.10 pve1.example pve1\n");
@@ -172,8 +172,10 @@ fn an_apply_that_fails_says_what_it_left_and_the_way_back_works() {
         if elsewhere {
             node.write("/run/pvesh/elsewhere", "");
         }
-        let out =
-            node.run(["pvenet-legacy", "apply"]).code(1).says("failed: command 'ifreload -a' failed: exit code 1");
+        let out = node
+            .run(["pvenet-legacy", "apply"])
+            .code(1)
+            .says("failed: command 'ifreload -a' failed: exit code 1 (error: vmbr1: netlink: cannot enslave); its log");
         assert_eq!(events(&node, "end")[0]["outcome"], "failed");
         assert_eq!(node.text(MAIN), pending(), "Perl renames before it reloads");
         let back = out.stderr.split("stood there before: ").nth(1).unwrap().split(',').next().unwrap();

@@ -61,6 +61,21 @@ fn commands_run_in_a_plain_environment() {
 }
 
 #[test]
+fn a_node_with_sys_can_change_its_own_network_devices_and_nothing_else() {
+    if !need_root() {
+        return;
+    }
+    let node = Node::bookworm().with_sys();
+    node.sh("echo 1400 >/sys/class/net/lo/mtu && cat /sys/class/net/lo/mtu").ok().says("1400");
+    assert_eq!(node.sh("ls /sys/class/net").ok().stdout, "lo\n", "the host's don't show");
+    for dir in ["/sys", "/sys/kernel", "/sys/devices/virtual"] {
+        node.sh(&format!("test -d {dir}")).ok();
+        node.sh(&format!("test -w {dir}")).fails();
+    }
+    node.sh("test -w /sys/devices/virtual/net").ok();
+}
+
+#[test]
 fn a_program_left_in_the_background_blocks_nobody() {
     if !need_root() {
         return;

@@ -13,6 +13,9 @@ const QUESTION: Duration = Duration::from_secs(60);
 /// How often in a row a task's status may be unreadable before we give up asking.
 const TRIES: u32 = 3;
 
+/// How many lines of a task's log are read: more than ifupdown2 writes for a thousand bridges.
+const LOG_LINES: &str = "20000";
+
 /// How ifupdown2 says that another instance of it is at work.
 const BUSY: &str = "exit code 89";
 
@@ -91,7 +94,8 @@ impl<'a> Pvesh<'a> {
             match command.run().ok().filter(Output::success).and_then(|out| task::status(&out.stdout)) {
                 Some(Status::Done { warnings }) => return Ok(warnings),
                 Some(Status::Failed(why)) => {
-                    return Err(Error::new(format!("Proxmox's task failed: {why}")).way_out(log()));
+                    let said = self.reason(upid).map_or_else(String::new, |said| format!(" ({said})"));
+                    return Err(Error::new(format!("Proxmox's task failed: {why}{said}")).way_out(log()));
                 }
                 Some(Status::Running) => unread = 0,
                 None => unread += 1,
@@ -109,6 +113,13 @@ impl<'a> Pvesh<'a> {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_secs(1));
         }
+    }
+
+    /// What the task's log says went wrong. A log that can't be read costs only this part of the message.
+    fn reason(&self, upid: &str) -> Option<String> {
+        // Without a limit the API answers with the first 50 lines, and the reason stands in the last.
+        let command = self.call("get", &format!("tasks/{upid}/log")).args(["--limit", LOG_LINES]).patience(QUESTION);
+        command.run().ok().filter(Output::success).and_then(|out| task::reason(&out.stdout))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What pvesh(1) says of a task: the UPID that it prints, and the status that is asked for later.
+//! What pvesh(1) says of a task: the UPID that it prints, and the status and log that are asked for later.
 
 use serde_json::Value;
 
@@ -42,6 +42,21 @@ pub fn status(answer: &str) -> Option<Status> {
         }
         _ => None,
     }
+}
+
+/// How many lines of a log are repeated in a message.
+const LINES: usize = 2;
+
+/// What the answer of `pvesh get /nodes/N/tasks/UPID/log --output-format json` says went wrong: ifupdown2's
+/// last `error:` lines, or else the log's last lines. The line in which Proxmox repeats how the task ended
+/// doesn't count.
+pub fn reason(answer: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(answer.trim()).ok()?;
+    let texts = value.as_array()?.iter().filter_map(|line| line.get("t")?.as_str()).map(str::trim);
+    let said: Vec<&str> = texts.filter(|t| !t.is_empty() && !t.starts_with("TASK ")).collect();
+    let errors: Vec<&str> = said.iter().copied().filter(|t| t.starts_with("error:")).collect();
+    let lines = if errors.is_empty() { said } else { errors };
+    (!lines.is_empty()).then(|| lines[lines.len().saturating_sub(LINES)..].join("; "))
 }
 
 #[cfg(test)]
@@ -89,6 +104,31 @@ mod tests {
             ("no json", None),
         ] {
             assert_eq!(status(answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_log_is_reduced_to_what_went_wrong() {
+        let log = |lines: &[&str]| {
+            let lines = lines.iter().enumerate().map(|(n, t)| serde_json::json!({"n": n + 1, "t": t}));
+            Value::from_iter(lines).to_string()
+        };
+        let end = "TASK ERROR: command 'ifreload -a' failed: exit code 1";
+        for (answer, expected) in [
+            (
+                log(&["reloading network config", "error: a", "warning: b", "error: c", "", end]),
+                Some("error: a; error: c"),
+            ),
+            (log(&["error: a", "error: b", "error: c", end]), Some("error: b; error: c")),
+            (log(&["x", "y", " z ", end]), Some("y; z")),
+            (log(&["x"]), Some("x")),
+            (log(&[end]), None),
+            (log(&[]), None),
+            ("{}".to_owned(), None),
+            (r#"[{"n":1},{"t":2},{"t":"x"}]"#.to_owned(), Some("x")),
+            ("no json".to_owned(), None),
+        ] {
+            assert_eq!(reason(&answer).as_deref(), expected, "{answer}");
         }
     }
 }
