@@ -140,7 +140,7 @@ fn again_up_down_and_reconfigured_units_stay_as_the_admin_set_them() {
 }
 
 #[test]
-fn a_running_unit_is_restarted_unless_policy_rc_d_forbids_it() {
+fn a_running_unit_is_restarted_and_stopped_unless_policy_rc_d_forbids_it() {
     if !need_root() {
         return;
     }
@@ -156,6 +156,11 @@ fn a_running_unit_is_restarted_unless_policy_rc_d_forbids_it() {
     node.install(&sealing().version("0.3.0-1").build()).ok();
     assert_ne!(pid(), first, "restarted");
     node.systemctl(["is-active", UNITS[1]]).says("active");
+    node.write_program("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n");
+    node.run(["dpkg", "-r", NAME]).ok().says("policy-rc.d forbids to stop");
+    assert_eq!(node.systemctl(["is-active", UNITS[1]]).stdout.trim(), "active", "not stopped");
+    node.remove("/usr/sbin/policy-rc.d");
+    node.install(&sealing().version("0.3.0-1").build()).ok();
     node.run(["dpkg", "-r", NAME]).ok();
     node.systemctl(["is-active", UNITS[1]]).says("inactive");
 }

@@ -257,7 +257,7 @@ fn removal_and_purge_work_whatever_became_of_our_state() {
             let node = node();
             rust_writes(&node, "/etc/network/interfaces", TRIAL);
             node.sh(fault).ok();
-            node.run(["dpkg", if purge { "-P" } else { "-r" }, NAME]).ok();
+            node.run(["apt-get", "-qy", if purge { "purge" } else { "remove" }, NAME]).ok();
             assert_eq!(node.state_of(NAME), if purge { "un" } else { "rc" }, "{name}");
             let now = node.text("/etc/network/interfaces");
             assert!(now == TRIAL || now == INTERFACES, "{name}: old or new, never between");
