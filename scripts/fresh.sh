@@ -16,7 +16,7 @@ root=$(mktemp -d "$PWD/target/fresh.XXXXXX")
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
 echo "fresh.sh: making a clean Debian 12 in $root"
-TMPDIR=$root unshare --mount --propagation=private mmdebstrap --quiet --variant=minbase --include=git,make bookworm "$root/root.tar"
+TMPDIR=$root scripts/own-mounts.sh mmdebstrap --quiet --variant=minbase --include=git,make bookworm "$root/root.tar"
 mkdir "$root/root"
 tar -C "$root/root" -xf "$root/root.tar" --exclude='./dev/*'
 rm "$root/root.tar"

@@ -11,7 +11,7 @@ for suite in ${SUITES:-bookworm trixie}; do
 	tarball=target/piuparts/$suite.tar.gz
 	if ! [ -e "$tarball" ]; then
 		mkdir -p "${tarball%/*}"
-		unshare --mount --propagation=private mmdebstrap --quiet --variant=minbase "$suite" "target/piuparts/new.tar.gz"
+		scripts/own-mounts.sh mmdebstrap --quiet --variant=minbase "$suite" "target/piuparts/new.tar.gz"
 		mv "target/piuparts/new.tar.gz" "$tarball"
 	fi
 	for flow in '' --install-remove-install; do

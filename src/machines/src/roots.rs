@@ -100,8 +100,10 @@ impl Recipe {
         eprintln!("making {} (once, about half a minute)", root.display());
         // In a mount namespace of its own: what it mounts in the root, and can't unmount when it is
         // killed or somebody looks in there, must not stay mounted on this machine.
+        // Where `/` is no mount, as in a plain chroot, it can't be made private, nor need it be.
         let mut mmdebstrap = Command::new("unshare");
-        mmdebstrap.args(["--mount", "--propagation=private", "mmdebstrap"]);
+        mmdebstrap.args(["--mount", "--propagation=unchanged", "sh", "-c"]);
+        mmdebstrap.args(["mount --make-rprivate / 2>/dev/null || true; exec \"$@\"", "sh", "mmdebstrap"]);
         mmdebstrap.args(["--quiet", "--mode=root", "--format=directory", "--variant=minbase"]);
         mmdebstrap.arg(format!("--include={}", self.include)).arg(self.suite.name()).arg(&fresh);
         if usable(Path::new("/dev/shm")) {

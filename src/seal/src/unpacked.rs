@@ -94,15 +94,27 @@ fn verify(
     version: Option<&str>,
     now: SystemTime,
 ) -> Result<VerifiedControl> {
-    let manifest_bytes = read(dir, naming, manifest::NAME, manifest::MAX_SIZE)?
+    let (manifest_bytes, good) = signed_manifest(dir, naming, keys, now)?;
+    let manifest = compare(dir, naming, &manifest_bytes, package, version)?;
+    Ok(VerifiedControl { manifest, good })
+}
+
+/// Judges the manifest in `dir` alone: it is signed by one of `keys`. For a caller who has compared
+/// the files with it already, as [`crate::installed::check_installed`] does.
+pub fn verify_manifest(dir: &Path, naming: &Naming, keys: &Keyring, now: SystemTime) -> Result<Manifest> {
+    signed_manifest(dir, naming, keys, now)
+        .and_then(|(bytes, _)| Manifest::parse(&bytes))
+        .map_err(|e| e.context(dir.display()))
+}
+
+fn signed_manifest(dir: &Path, naming: &Naming, keys: &Keyring, now: SystemTime) -> Result<(Vec<u8>, Good)> {
+    let bytes = read(dir, naming, manifest::NAME, manifest::MAX_SIZE)?
         .ok_or_else(|| refused("not sealed: it has no manifest"))?;
     let signature = read(dir, naming, manifest::SIGNATURE_NAME, policy::MAX_FILE)?
         .ok_or_else(|| refused("not signed: it has no manifest-sig"))?;
-    let good = keys
-        .verify_detached(&signature, &mut &manifest_bytes[..], now)
-        .map_err(|e| e.context(manifest::SIGNATURE_NAME))?;
-    let manifest = compare(dir, naming, &manifest_bytes, package, version)?;
-    Ok(VerifiedControl { manifest, good })
+    let good =
+        keys.verify_detached(&signature, &mut &bytes[..], now).map_err(|e| e.context(manifest::SIGNATURE_NAME))?;
+    Ok((bytes, good))
 }
 
 /// Compares the control files in `dir` with their manifest as [`verify_unpacked_control`] does, but

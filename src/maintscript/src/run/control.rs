@@ -10,7 +10,7 @@ use host::{Error, Kind, Result, files};
 use seal::installed::{Options, Severity, check_installed};
 use seal::manifest::{self, Manifest};
 use seal::policy::{Mode, Source, trusted_keys};
-use seal::unpacked::{Naming, check_unpacked_control, digest_of_control_dir, verify_unpacked_control};
+use seal::unpacked::{Naming, check_unpacked_control, digest_of_control_dir, verify_manifest, verify_unpacked_control};
 use serde::{Deserialize, Serialize};
 
 use super::Runner;
@@ -172,13 +172,15 @@ impl Runner<'_> {
     pub(super) fn remember(&self) -> Result<()> {
         let (folder, naming) = &self.cx.control;
         let trusted = trusted_keys(&self.cx.root, &self.cx.policy.package, &self.cx.keyring);
-        let verified = trusted.and_then(|t| {
-            verify_unpacked_control(folder, naming, &t.keyring, &self.cx.policy.package, None, SystemTime::now())
-        });
+        // The files themselves were compared with it when the unpacked files were.
+        let verified = trusted
+            .and_then(|t| verify_manifest(folder, naming, &t.keyring, SystemTime::now()))
+            .ok()
+            .filter(|manifest| manifest.package == self.cx.policy.package);
         let mut seen = self.seen();
         seen.format = seen.format.max(FORMAT);
-        seen.signed = verified.is_ok();
-        if let Ok(Some(minimum)) = verified.map(|v| v.manifest.minimum_version) {
+        seen.signed = verified.is_some();
+        if let Some(minimum) = verified.and_then(|manifest| manifest.minimum_version) {
             let higher = match &seen.minimum_version {
                 Some(known) => seal::version::compare(&minimum, known)?.is_gt(),
                 None => true,
