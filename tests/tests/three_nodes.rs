@@ -327,3 +327,39 @@ fn booted_nodes_of_both_releases_share_a_cluster() {
     assert_eq!(line(&cluster, "b"), Some(Phase::RustReadOnly));
     assert_eq!(cluster.ls("network"), ["migration.toml"]);
 }
+
+#[test]
+fn one_command_for_all_nodes_lowers_each_and_raises_only_where_it_is_given() {
+    if !need_fuse() {
+        return;
+    }
+    let (cluster, [a, b, c]) = three(&sealing().build());
+    let all = |node: &Node, phase: &str| node.run(["migration-ctl", "phase", "set", phase, "--all-nodes"]);
+    let wanted = |node: &str| file(&cluster).node_phase(node);
+
+    all(&a, "rust-read-only").ok().says("node a is at rust-read-only");
+    assert_eq!(NAMES.map(wanted), [Phase::RustReadOnly; 3]);
+    assert_eq!([&a, &b, &c].map(get), ["rust-read-only", "perl-only", "perl-only"], "ceilings are each node's own");
+    set(&b, "rust-read-only").ok();
+    set(&c, "rust-read-only").ok();
+    assert_eq!([&a, &b, &c].map(get), ["rust-read-only"; 3]);
+    all(&a, "rust-advanced").code(3).says("one step up at a time");
+    assert_eq!(NAMES.map(wanted), [Phase::RustReadOnly; 3], "refused as a whole");
+
+    // One other node by name: its line and nobody else's.
+    a.run(["migration-ctl", "phase", "set", "perl-only", "--node", "b"]).ok();
+    assert_eq!([&a, &b, &c].map(get), ["rust-read-only", "perl-only", "rust-read-only"]);
+    a.run(["migration-ctl", "phase", "set", "perl-only", "--node", "nobody"]).code(2).says("no node 'nobody'");
+
+    // A node without quorum sees nothing of what the others agree on, and goes down by itself.
+    cluster.on("c").loses_quorum();
+    all(&a, "perl-only").ok();
+    assert_eq!(NAMES.map(wanted), [Phase::PerlOnly; 3]);
+    set(&c, "perl-only");
+    assert_eq!([&a, &b, &c].map(get), ["perl-only"; 3]);
+    cluster.on("c").has_quorum_again();
+    assert_eq!([&a, &b, &c].map(get), ["perl-only"; 3]);
+    for node in [&a, &b, &c] {
+        node.run(["migration-ctl", "phase", "history", "--verify"]).ok();
+    }
+}
