@@ -39,6 +39,8 @@ exec_inside='
 	root=$1 toolchain=$2
 	shift 2
 	mount --make-rprivate /
+	# So that "/" is a mount inside, as it is on a machine: pivot_root(2) wants that.
+	mount --bind "$root" "$root"
 	mount --bind "$toolchain" "$root/opt/rust"
 	mount -t proc proc "$root/proc"
 	mount -t sysfs -o ro sysfs "$root/sys"
