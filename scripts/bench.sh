@@ -1,9 +1,9 @@
 #!/bin/sh
-# bench.sh: our package against the same payload without scripts and with scripts in bash; our
+# bench.sh [PART…]: our package against the same payload without scripts and with scripts in bash; our
 # snapshots against cp, rsync, tar and etckeeper. See tests/src/bin/bench.rs.
 set -eu
 cd "$(dirname "$0")/.."
 
 # The same packages as build.sh, or cargo would build what they share again with other features.
 scripts/cargo.sh build --locked --release -p debseal -p ctl -p service -p pages -p drill -p system-tests
-exec scripts/as-root.sh "${CARGO_TARGET_DIR:-target}/release/bench"
+exec scripts/as-root.sh "${CARGO_TARGET_DIR:-target}/release/bench" "$@"

@@ -1,5 +1,6 @@
 //! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
-//! and writes `dist/bench.json`. It measures and never judges.
+//! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
+//! `packages`, `booted`, `snapshots`, `operators`.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -22,10 +23,20 @@ fn main() {
     let key = Keyring::new("Bench <bench@example.invalid>");
     let variants = variants(&key);
     let mut times = Times::new();
-    packages(&variants, ROUNDS, false, &mut times);
-    packages(&variants, BOOTED_ROUNDS, true, &mut times);
-    snapshots(&mut times);
-    operators(&mut times);
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |part: &str| asked.is_empty() || asked.iter().any(|a| a == part);
+    if wants("packages") {
+        packages(&variants, ROUNDS, false, &mut times);
+    }
+    if wants("booted") {
+        packages(&variants, BOOTED_ROUNDS, true, &mut times);
+    }
+    if wants("snapshots") {
+        snapshots(&mut times);
+    }
+    if wants("operators") {
+        operators(&mut times);
+    }
     report(&times, &resident(&variants));
 }
 

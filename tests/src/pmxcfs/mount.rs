@@ -20,8 +20,12 @@ use super::fs::Fs;
 
 const AT: &str = "/etc/pve";
 
-/// A node's mount namespace.
-pub(super) struct Place(File);
+/// A node's mount namespace and its root in there, which is not that of the namespace where the rig
+/// itself runs in a chroot.
+pub(super) struct Place {
+    mounts: File,
+    root: File,
+}
 
 /// A mounted file system and the thread that answers for it.
 pub(super) struct Served {
@@ -31,10 +35,13 @@ pub(super) struct Served {
 }
 
 impl Place {
-    /// The namespace that this process lives in.
+    /// Where this process lives.
     pub fn of(process: u32) -> Result<Self> {
-        let path = format!("/proc/{process}/ns/mnt");
-        File::open(&path).map(Self).doing(|| format!("cannot open {path}"))
+        let open = |name: &str| {
+            let path = format!("/proc/{process}/{name}");
+            File::open(&path).doing(|| format!("cannot open {path}"))
+        };
+        Ok(Self { mounts: open("ns/mnt")?, root: open("root")? })
     }
 
     /// Runs `work` there, in a thread of its own.
@@ -43,8 +50,10 @@ impl Place {
             // A thread that shares its root directory with others may not change namespaces.
             #[expect(deprecated, reason = "the replacement is unsafe for the sake of FILES, which is not asked for")]
             rustix::thread::unshare(UnshareFlags::FS).doing(|| "cannot have a root directory of its own")?;
-            move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Mount))
-                .doing(|| "cannot step into a node's mounts")
+            move_into_link_name_space(self.mounts.as_fd(), Some(LinkNameSpaceType::Mount))
+                .doing(|| "cannot step into a node's mounts")?;
+            rustix::process::fchdir(&self.root).doing(|| "cannot step into a node's root")?;
+            rustix::process::chroot(".").doing(|| "cannot step into a node's root")
         };
         let done = std::thread::scope(|scope| scope.spawn(|| step_in().and_then(|()| work())).join());
         done.unwrap_or_else(|_| Err(Error::new("a thread in a node's mounts panicked")))
