@@ -70,9 +70,10 @@ fn the_bash_package_of_the_bench_fails() {
     let deb = rig::bash::package(&dist::payload(), &key);
     let hooks = dist::workspace().join("debian/hooks.toml");
     let arguments = ["--hooks", hooks.to_str().unwrap(), "--flow", "install", "--flow", "upgrade"];
-    let output = drill(deb.path(), &[&arguments[..], &["--fault", "enospc-from", "--sample", "60"]].concat());
+    let output = drill(deb.path(), &[&arguments[..], &["--fault", "enospc-from", "--sample", "30"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
-    assert!(told(&output).contains("can't be trusted"), "{}", told(&output));
+    // Its sed lowers every node's phase, in every case; which snapshots it breaks depends on the sample.
+    assert!(told(&output).contains("other nodes' phases were"), "{}", told(&output));
 }
 
 #[test]
