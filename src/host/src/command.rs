@@ -1,7 +1,9 @@
 //! Every program that this project runs is run here: by name from the system's own folders, no
 //! shell, no input, output bounded by what fits a message, and never for longer than said.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
 use std::time::{Duration, Instant};
@@ -81,8 +83,8 @@ impl Command {
             .spawn()
             .doing(|| format!("cannot run {}", self.line()))?;
         // Both pipes are drained at once, or a chatty program would block on the other one.
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
+        let stdout = drain(child.stdout.take().map(OwnedFd::from));
+        let stderr = drain(child.stderr.take().map(OwnedFd::from));
         let begin = Instant::now();
         let mut pause = Duration::from_micros(200);
         let status = loop {
@@ -121,13 +123,16 @@ const OUTPUT_LIMIT: u64 = 1 << 20;
 
 type Reader = Option<std::thread::JoinHandle<Vec<u8>>>;
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> Reader {
-    pipe.map(|mut pipe| {
+// Not generic: every copy of a thread's code counts in the maintainer script.
+fn drain(pipe: Option<OwnedFd>) -> Reader {
+    pipe.map(|pipe| {
+        let mut pipe = File::from(pipe);
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             // A pipe that breaks has said all that it will say.
             let _ = pipe.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+            let mut rest = [0; 4096];
+            while pipe.read(&mut rest).map_or_else(|e| e.kind() == ErrorKind::Interrupted, |n| n > 0) {}
             bytes
         })
     })

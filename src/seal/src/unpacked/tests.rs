@@ -94,6 +94,39 @@ fn what_is_refused() {
     assert!(said.contains("belongs to version 1.0-1, not to 2"), "{said}");
 }
 
+/// Large files of one content are compared instead of hashed again: an altered one still shows.
+#[test]
+fn one_of_the_four_scripts_is_altered() {
+    let script: Vec<u8> = (0..TWIN as usize * 3 + 7).map(|i| (i % 251) as u8).collect();
+    let names = ["preinst", "postinst", "prerm", "postrm"];
+    let folder = Folder::new(Naming::Plain);
+    let mut manifest = sample();
+    manifest.control = names.iter().map(|name| ControlFile::of(name, 0o755, &script)).collect();
+    manifest.control.push(ControlFile::of("control", 0o644, CONTROL));
+    manifest.control.sort_by(|a, b| a.name.cmp(&b.name));
+    let bytes = manifest.to_bytes().unwrap();
+    folder.put("manifest", &bytes);
+    folder.put("manifest-sig", &sign(&ALICE, &bytes));
+    let whole = || names.iter().for_each(|name| folder.put(name, &script));
+    whole();
+    folder.judge("demo", None).unwrap();
+    for name in names {
+        for place in [0, TWIN as usize, script.len() - 1] {
+            let mut altered = script.clone();
+            altered[place] ^= 1;
+            folder.put(name, &altered);
+            folder.refused_for(&format!("{name} was altered"));
+        }
+        folder.put(name, &script[1..]);
+        folder.refused_for(&format!("{name} was altered"));
+        whole();
+    }
+    let mut other = script.clone();
+    other[1] ^= 1;
+    names.iter().for_each(|name| folder.put(name, &other));
+    folder.refused_for("was altered");
+}
+
 #[test]
 fn an_installed_package_among_others() {
     let folder = Folder::new(Naming::Info("demo".into()));
