@@ -8,7 +8,7 @@ use crate::{Deb, Keyring, dist};
 
 /// The same payload with scripts in bash that do the same by rsync, gpgv and deb-systemd-helper.
 pub fn package(payload: &Deb, key: &Keyring) -> Deb {
-    payload.altered(|tree| {
+    payload.altered_at("-z6", |tree| {
         let share = tree.join("usr/share/pve-network-rs");
         let mut manifest = String::new();
         for path in files_below(&tree.join("usr"))? {

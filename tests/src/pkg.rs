@@ -52,6 +52,11 @@ impl Deb {
     /// The package made anew after a change to its unpacked tree, whose control files lie in
     /// `DEBIAN`. Owners become root's.
     pub fn altered(&self, change: impl FnOnce(&Path) -> std::io::Result<()>) -> Deb {
+        self.altered_at("-z1", change)
+    }
+
+    /// As [`Deb::altered`], with a compression level of dpkg-deb's: what is shipped has `-z6`.
+    pub fn altered_at(&self, level: &str, change: impl FnOnce(&Path) -> std::io::Result<()>) -> Deb {
         let dir = tempfile::tempdir().expect("the temporary directory is writable");
         let tree = dir.path().join("tree");
         host_tool("dpkg-deb", ["--raw-extract".as_ref(), self.path.as_os_str(), tree.as_os_str()]);
@@ -61,7 +66,7 @@ impl Deb {
         // Given a directory, dpkg-deb chooses the name itself, from the control file.
         let out = dir.path().join("out");
         make_dir(&out).expect("the temporary directory is writable");
-        let options = ["--root-owner-group", "-Zxz", "-z1", "--build"].map(AsRef::as_ref);
+        let options = ["--root-owner-group", "-Zxz", level, "--build"].map(AsRef::as_ref);
         host_tool("dpkg-deb", options.into_iter().chain([tree.as_os_str(), out.as_os_str()]));
         let made = fs::read_dir(&out).into_iter().flatten().flatten().next();
         let path = made.expect("dpkg-deb made a package").path();

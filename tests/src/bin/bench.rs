@@ -3,6 +3,7 @@
 //! `packages`, `booted`, `snapshots`, `operators`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -48,8 +49,11 @@ struct Variant {
 
 fn variants(key: &Keyring) -> Vec<Variant> {
     let (one, two) = (dist::payload(), dist::payload().as_version("0.2.0-1"));
+    let same = |deb: &Deb| deb.altered_at("-z6", |_| Ok(()));
+    let idle = |deb: &Deb| deb.altered_at("-z6", idle_scripts);
     vec![
-        Variant { name: "no scripts", first: one.altered(|_| Ok(())), second: two.altered(|_| Ok(())) },
+        Variant { name: "no scripts", first: same(&one), second: same(&two) },
+        Variant { name: "idle scripts", first: idle(&one), second: idle(&two) },
         Variant {
             name: "ours",
             first: sealing().signed(key).build(),
@@ -57,6 +61,19 @@ fn variants(key: &Keyring) -> Vec<Variant> {
         },
         Variant { name: "bash", first: bash::package(&one, key), second: bash::package(&two, key) },
     ]
+}
+
+/// Four scripts of the size of ours that do nothing: what it costs to carry them, which no code of
+/// ours can lower.
+fn idle_scripts(tree: &Path) -> std::io::Result<()> {
+    let mut script = b"#!/bin/sh\nexit 0\n".to_vec();
+    script.extend(std::fs::read(dist::hook())?);
+    for name in ["preinst", "postinst", "prerm", "postrm"] {
+        let path = tree.join("DEBIAN").join(name);
+        std::fs::write(&path, &script)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 fn packages(variants: &[Variant], rounds: usize, booted: bool, times: &mut Times) {
@@ -221,7 +238,7 @@ fn report(times: &Times, resident: &[(String, u64)]) {
         let of = |who: &str| times.iter().find(|((w, p), _)| w == what && *p == who).map(|(_, v)| median(v));
         let Some(ours) = of("ours") else { continue };
         let mut row = |what: &str, ours: f64, peer: &str, theirs: f64| {
-            println!("{what:<28} {ours:>10.1}  {peer:<18} {theirs:>10.1} {:>8.2}", ours / theirs);
+            println!("{what:<32} {ours:>10.1}  {peer:<18} {theirs:>10.1} {:>8.2}", ours / theirs);
             rows.push(serde_json::json!({"name": what, "ours_ms": ours, "peer": peer, "peer_ms": theirs, "ratio": ours / theirs}));
         };
         for ((_, peer), values) in times.iter().filter(|((w, p), _)| w == what && *p != "ours") {
@@ -229,6 +246,9 @@ fn report(times: &Times, resident: &[(String, u64)]) {
         }
         if let (Some(bare), Some(bash)) = (of("no scripts"), of("bash")) {
             row(&format!("{what}: what scripts add"), ours - bare, "bash", bash - bare);
+            if let Some(idle) = of("idle scripts") {
+                row(&format!("{what}: what scripts do"), ours - idle, "bash", bash - bare);
+            }
         }
     }
     let hook = std::fs::metadata(dist::hook()).map_or(0, |m| m.len());
