@@ -13,8 +13,8 @@ use host::{Error, Kind, Result};
 use maintscript::removal;
 use serde_json::json;
 
-use crate::cli::{Form, Output, out};
 use crate::{Node, person};
+use ::cli::{Form, Output, out};
 
 /// `migration-ctl accept …`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Accept {
     #[arg(long, value_name = "ID")]
     operation: Option<String>,
     /// Why, for the journal.
-    #[arg(long, value_name = "TEXT", default_value = "accepted by hand", value_parser = crate::cli::one_line)]
+    #[arg(long, value_name = "TEXT", default_value = "accepted by hand", value_parser = ::cli::one_line)]
     reason: String,
     /// Say what would be accepted, and what a removal would do then; change nothing.
     #[arg(long)]

@@ -1,10 +1,11 @@
 //! What `health` and `preflight` find, and the forms in which it is shown.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 
 use serde::Serialize;
 use serde_json::json;
+
+use crate::screen::{Colours, wrap};
 
 /// How a check came out; the worst decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,12 +41,12 @@ impl State {
         }
     }
 
-    const fn colour(self) -> &'static str {
+    fn paint(self, text: &str, colours: Colours) -> String {
         match self {
-            State::Ok => "32",
-            State::Unknown => "35",
-            State::Warning => "33",
-            State::Critical => "1;31",
+            State::Ok => colours.green(text),
+            State::Unknown => colours.magenta(text),
+            State::Warning => colours.yellow(text),
+            State::Critical => colours.alarm(text),
         }
     }
 }
@@ -109,14 +110,13 @@ impl Report {
 
     /// For people: a table that fits 80 columns, worst last, where the eye rests. Commands stand on lines of their own,
     /// unbroken, to be copied.
-    pub(crate) fn text(&self, colour: bool) -> String {
+    pub(crate) fn text(&self, colours: Colours) -> String {
         let mut out = String::new();
         let mut checks: Vec<&Check> = self.checks.iter().collect();
         checks.sort_by_key(|c| c.state); // stable: order within a state is the order of checking
         for check in checks {
-            let word = format!("{:<9}", check.state.word());
-            let word = if colour { format!("\x1b[{}m{word}\x1b[0m", check.state.colour()) } else { word };
-            for (number, line) in wrap(&check.line, COLUMNS - INDENT).iter().enumerate() {
+            let word = check.state.paint(&format!("{:<9}", check.state.word()), colours);
+            for (number, line) in wrap(&check.line, COLUMNS - INDENT, 0).iter().enumerate() {
                 // Writing to a String never fails.
                 let _ = if number == 0 {
                     writeln!(out, "{word} {:<12} {line}", check.name)
@@ -156,29 +156,6 @@ impl Report {
 pub(crate) const COLUMNS: usize = 80;
 const INDENT: usize = 23;
 
-/// Lines of at most `width` characters, broken at blanks; a longer word has a line of its own.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().map_or(0, |l| l.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else if let Some(last) = lines.last_mut() {
-            if line > 0 {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
-}
-
-/// Whether standard output may be coloured (<https://no-color.org>).
-pub(crate) fn colour() -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    std::io::stdout().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_table_fits_and_commands_are_whole() {
-        let text = report().text(false);
+        let text = report().text(Colours::NONE);
         assert_eq!(
             text,
             "\
@@ -215,7 +192,7 @@ CRITICAL  units        pve-network-migration.service is disabled, though this
           > systemctl enable --now pve-network-migration.service
 "
         );
-        assert!(report().text(true).starts_with("\x1b[32mok       \x1b[0m phase"));
+        assert!(report().text(Colours::ALWAYS).starts_with("\x1b[32mok       \x1b[0m phase"));
     }
 
     #[test]
@@ -241,11 +218,5 @@ CRITICAL  units        pve-network-migration.service is disabled, though this
             let checks = states.iter().map(|s| Check::new("x", *s, "")).collect();
             assert_eq!(Report { checks, ..report() }.state(), worst, "{states:?}");
         }
-    }
-
-    #[test]
-    fn long_words_stand_alone() {
-        assert_eq!(wrap("aa bb ccccccccc d", 5), ["aa bb", "ccccccccc", "d"]);
-        assert_eq!(wrap("", 5), [""]);
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use host::{Result, Root};
 
 use crate::accept::Accept;
@@ -67,23 +67,6 @@ enum Command {
     Status(Status),
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Output {
-    /// The form of the output.
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    pub(crate) output: Form,
-}
-
-/// How data is printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs; carries `schema_version`.
-    Json,
-}
-
 /// The command line as clap knows it: for man pages and completions.
 pub fn cli() -> clap::Command {
     Cli::command()
@@ -91,13 +74,7 @@ pub fn cli() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    match run(std::env::args_os()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("migration-ctl: {error}");
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
+    ::cli::end("migration-ctl", run(std::env::args_os()))
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
@@ -116,26 +93,6 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Snapshot(command) => snapshot::run(&node, command),
         Command::Accept(arguments) => accept::run(&node, &arguments),
         Command::Status(arguments) => status::run(&node, &arguments),
-    }
-}
-
-/// A reason goes into tables and logs, a line each.
-pub(crate) fn one_line(text: &str) -> std::result::Result<String, String> {
-    let text = text.trim();
-    match text {
-        "" => Err("it must not be empty".into()),
-        _ if text.chars().any(char::is_control) => Err("it must be one line".into()),
-        _ if text.len() > 1000 => Err("it is longer than 1000 bytes".into()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-/// Prints a line of data. A reader that went away, as `head` does, ends the program quietly.
-pub(crate) fn out(line: impl std::fmt::Display) -> Result<()> {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => host::IoContext::doing(done, || "cannot write to standard output"),
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 
 use crate::Node;
-use crate::cli::{Form, Output, out};
 use crate::phase::{Overriding, carry_out};
+use ::cli::{Form, Output, out};
 
 /// `migration-ctl config …`.
 #[derive(Debug, Subcommand)]

@@ -6,8 +6,8 @@ use host::Result;
 use serde_json::{Value, json};
 
 use crate::Node;
-use crate::cli::{Form, Output, out};
 use crate::phase::{carry_out, show};
+use ::cli::{Form, Output, out};
 
 /// `migration-ctl feature …`.
 #[derive(Debug, Subcommand)]

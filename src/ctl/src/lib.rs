@@ -26,16 +26,18 @@ mod diagnostics;
 mod dpkg;
 mod feature;
 mod health;
+mod pending;
 mod person;
 mod phase;
 mod pick;
 mod preflight;
+mod redact;
 mod rollback;
 mod screen;
-mod secrets;
 mod services;
 mod snapshot;
 mod status;
+mod units;
 
 pub use cli::{Cli, cli, main};
 

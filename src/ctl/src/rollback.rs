@@ -11,9 +11,9 @@ use history::{PathText, Policy, Store, Trigger, Use, Why, snapshot};
 use host::cluster::State;
 use host::{Cluster, Error, Kind, Result};
 
-use crate::cli::out;
 use crate::pick::pick;
 use crate::{Node, person};
+use ::cli::out;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

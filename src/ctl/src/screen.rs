@@ -32,6 +32,18 @@ impl Colours {
         self.paint("36", text)
     }
 
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(crate) fn magenta(self, text: &str) -> String {
+        self.paint("35", text)
+    }
+
+    pub(crate) fn alarm(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use ::cli::{Form, Output, out};
+use clap::{CommandFactory, Parser, Subcommand};
 use host::{Result, Root};
 use serde_json::json;
 
@@ -54,22 +55,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-struct Output {
-    /// The form of the output.
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    output: Form,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs; carries `schema_version`.
-    Json,
-}
-
 /// The command line as clap knows it: for man pages and completions.
 pub fn cli() -> clap::Command {
     Cli::command()
@@ -77,13 +62,7 @@ pub fn cli() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pvenet-legacy: {error}");
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
+    ::cli::end("pvenet-legacy", run(Cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -147,15 +126,6 @@ fn validate(node: &Node, form: Form) -> Result<()> {
     match valid.interfaces {
         Some(count) => out(format_args!("{file}: Perl reads {count} interfaces; our own check has nothing against it")),
         None => out(format_args!("{file}: our own check has nothing against it; Perl was not asked")),
-    }
-}
-
-/// Prints a line of data. A reader that went away, as `head` does, ends the program quietly.
-fn out(line: impl std::fmt::Display) -> Result<()> {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => host::IoContext::doing(done, || "cannot write to standard output"),
     }
 }
 

@@ -17,8 +17,9 @@ use history::Store;
 use host::{Error, Kind, Lock, Result};
 
 use crate::Node;
-use crate::checks::{COLUMNS, colour, wrap};
-use crate::cli::out;
+use crate::checks::COLUMNS;
+use crate::screen::{Colours, wrap};
+use ::cli::out;
 use state::{Abort, Outcome, Step, Taken, may_run};
 
 /// `migration-ctl abort …`.
@@ -102,7 +103,7 @@ fn skipped(step: Step) -> Taken {
 
 fn show_plan(node: &Node, step: Step) -> Result<()> {
     let lines = steps::foresee(node, step);
-    let lines = lines.iter().flat_map(|line| wrap(line, COLUMNS - 13));
+    let lines = lines.iter().flat_map(|line| wrap(line, COLUMNS - 13, 0));
     for (number, line) in lines.enumerate() {
         let name = if number == 0 { step.name() } else { "" };
         out(format_args!("{name:<12} {line}"))?;
@@ -111,13 +112,13 @@ fn show_plan(node: &Node, step: Step) -> Result<()> {
 }
 
 fn show(taken: &Taken) -> Result<()> {
-    let (mark, code) = match taken.outcome {
-        Outcome::Done => ("✓", "32"),
-        Outcome::Failed | Outcome::Skipped => ("✗", "1;31"),
-        Outcome::Left => ("!", "33"),
+    let colours = Colours::of_stdout();
+    let mark = match taken.outcome {
+        Outcome::Done => colours.green("✓"),
+        Outcome::Failed | Outcome::Skipped => colours.alarm("✗"),
+        Outcome::Left => colours.yellow("!"),
     };
-    let mark = if colour() { format!("\x1b[{code}m{mark}\x1b[0m") } else { mark.to_owned() };
-    for (number, line) in wrap(&taken.line, COLUMNS - 15).iter().enumerate() {
+    for (number, line) in wrap(&taken.line, COLUMNS - 15, 0).iter().enumerate() {
         if number == 0 {
             out(format_args!("{mark} {:<12} {line}", taken.step.name()))?;
         } else {

@@ -11,8 +11,8 @@ use network::legacy;
 use super::state::{Outcome, Step, Taken};
 use crate::Node;
 use crate::diagnostics;
-use crate::health::facts::{Units, units};
 use crate::phase::carry_out;
+use crate::units;
 
 /// Where the bundle of an abort goes: with the log, not into whatever folder one happens to be in.
 const BUNDLES: &str = "/var/log/pve-network";
@@ -97,9 +97,9 @@ fn phase(node: &Node) -> Result<Taken> {
 
 /// Our units that are up or on their way.
 fn running(node: &Node) -> std::result::Result<Vec<String>, String> {
-    match units(node) {
-        Units::NotAsked(why) => Err(why),
-        Units::Known(units) => {
+    match units::of(node) {
+        Err(why) => Err(why),
+        Ok(units) => {
             let down = |active: &str| matches!(active, "inactive" | "failed" | "");
             Ok(units.into_iter().filter(|u| !down(&u.active)).map(|u| u.name).collect())
         }

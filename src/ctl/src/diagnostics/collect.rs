@@ -7,8 +7,8 @@ use history::{What, snapshot};
 use host::{Command, IoContext, Result};
 
 use super::archive::Part;
-use super::redact::{Form, redact};
 use crate::Node;
+use crate::redact::{Form, redact};
 
 /// Of a file that grows, this much from its end (1 MiB).
 const TAIL: u64 = 1 << 20;

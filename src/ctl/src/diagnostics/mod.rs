@@ -2,7 +2,6 @@
 
 mod archive;
 mod collect;
-mod redact;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use clap::Args;
 use host::Result;
 
 use crate::Node;
-use crate::cli::out;
+use ::cli::out;
 
 /// `migration-ctl diagnostics …`.
 #[derive(Debug, Args)]

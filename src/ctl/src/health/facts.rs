@@ -1,17 +1,19 @@
 //! What the judgement is made from, read once. Nothing here fails: what can't be read is a fact too.
 
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use history::journal::Contents;
 use history::{Captured, Transaction, snapshot};
 use host::cluster::State as ClusterState;
-use host::{Cluster, Command, Result, Timestamp, cluster};
-use maintscript::removal::{Removal, Resume};
+use host::{Cluster, Result, Timestamp, cluster};
 use phase::{Effective, Migration, Phase, config};
 use seal::installed::{Options, Severity, check_installed};
 
 use crate::Node;
+use crate::pending::{self, Pending};
+use crate::units::{self, Units};
 
 /// How long Perl's API may take to answer the telephone.
 const CALL: Duration = Duration::from_secs(3);
@@ -44,24 +46,6 @@ pub(crate) struct Facts {
 pub(crate) struct Override {
     pub(crate) line: String,
     pub(crate) expired: bool,
-}
-
-/// Our units, as systemd has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Units {
-    /// systemd does not run here.
-    NotAsked(String),
-    /// Each of them.
-    Known(Vec<Unit>),
-}
-
-/// One unit: `LoadState`, `UnitFileState` and `ActiveState` (systemctl(1)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unit {
-    pub(crate) name: String,
-    pub(crate) load: String,
-    pub(crate) file: String,
-    pub(crate) active: String,
 }
 
 /// Whether somebody listens at `perl_api_base_url`. A connection is all that is tried: who answers
@@ -100,15 +84,6 @@ pub(crate) struct Room {
     pub(crate) needed_inodes: u64,
 }
 
-/// Something that a killed or failed run left to be finished.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pending {
-    pub(crate) what: String,
-    pub(crate) command: String,
-    /// Whether the next step of an operator must wait for it.
-    pub(crate) urgent: bool,
-}
-
 impl Facts {
     /// Reads them.
     pub(crate) fn read(node: &Node) -> Self {
@@ -125,7 +100,7 @@ impl Facts {
             wished: migration.as_ref().map(|m| m.node_phase(&store.node)),
             ceiling: switch.ceiling().ok().flatten(),
             phases: migration.as_ref().map(|m| phases(node, m)).unwrap_or_default(),
-            units: units(node),
+            units: units::of(node),
             cluster: Cluster::new(&store.root, &store.node).state(),
             api: call(migration.map_or_else(|| Migration::default().perl_api_base_url, |m| m.perl_api_base_url)),
             snapshots: snapshots(node, &present),
@@ -171,36 +146,6 @@ fn phases(node: &Node, migration: &Migration) -> Vec<(String, Phase)> {
     names.sort();
     names.dedup();
     names.into_iter().map(|name| (name.clone(), migration.node_phase(&name))).collect()
-}
-
-/// What systemd says of our units.
-pub(crate) fn units(node: &Node) -> Units {
-    if !node.store.root.is_system() || !Path::new("/run/systemd/system").is_dir() {
-        return Units::NotAsked("systemd does not run here".into());
-    }
-    let names = match crate::policy() {
-        Ok(policy) => policy.units,
-        Err(error) => return Units::NotAsked(error.to_string()),
-    };
-    let mut out = Vec::new();
-    for name in names {
-        let show = Command::new("systemctl")
-            .args(["show", "--property=LoadState,UnitFileState,ActiveState", "--", &name])
-            .patience(Duration::from_secs(20));
-        match show.run() {
-            Ok(answer) if answer.success() => {
-                let value = |key: &str| {
-                    let prefix = format!("{key}=");
-                    answer.stdout.lines().find_map(|l| l.strip_prefix(&prefix)).unwrap_or_default().to_owned()
-                };
-                let (load, file, active) = (value("LoadState"), value("UnitFileState"), value("ActiveState"));
-                out.push(Unit { name, load, file, active });
-            }
-            Ok(answer) => return Units::NotAsked(answer.stderr.trim().to_owned()),
-            Err(error) => return Units::NotAsked(error.to_string()),
-        }
-    }
-    Units::Known(out)
 }
 
 /// Rings `https://HOST[:PORT]`.
@@ -274,66 +219,33 @@ pub(crate) fn room(node: &Node, present: &Captured) -> Result<Room> {
     })
 }
 
+/// What `status` shows in rows of their own counts here as well.
 fn pending(node: &Node) -> Vec<Pending> {
     let store = &node.store;
     let mut out = Vec::new();
-    let mut push = |urgent, what: String, command: &str| {
-        out.push(Pending { what, command: command.to_owned(), urgent });
-    };
-    let configure = "dpkg --configure -a";
     match Transaction::read(store) {
         Ok(Some(t)) if t.is_open() => {
-            let version = t.to;
-            push(true, format!("dpkg has not finished configuring version {version}"), configure);
+            out.push(Pending::Configure(format!("dpkg has not finished configuring version {}", t.to)));
         }
         Ok(_) => {}
-        Err(error) => push(true, error.to_string(), &format!("less {}", store.path("transaction.json").display())),
+        Err(error) => out.push(Pending::Damaged(error.to_string())),
     }
-    let removal = Removal::read(store);
-    // One that can't be understood counts as begun.
-    let removing = !matches!(removal, Ok(None));
-    if let Err(error) = removal {
-        push(true, error.to_string(), &format!("less {}", store.path("removal.json").display()));
-    } else if removing {
-        push(true, "a removal has begun and is not finished".into(), "apt-get purge pve-network-rs");
-    }
-    let resume = "migration-ctl rollback --resume";
-    match history::restore::waiting(store) {
-        Ok(waiting) => {
-            for part in waiting {
-                let what = match part.cluster {
-                    true => "cluster files wait to be restored until the cluster can be written",
-                    false => "a restore was interrupted and waits to be finished",
-                };
-                push(true, what.into(), resume);
-            }
+    let contents = match store.journal().read() {
+        Ok(Some(contents)) => contents,
+        Ok(None) => {
+            out.push(Pending::Damaged("there is no operation journal: who wrote what is unknown".into()));
+            Contents::default()
         }
-        Err(error) => push(true, error.to_string(), resume),
-    }
-    if let Ok(Some(resume)) = Resume::read(store) {
-        let what = format!("a failed configure took the phase {} away", resume.node_phase);
-        push(false, what, "migration-ctl phase resume");
-    }
-    if store.fenced() && !removing {
-        let fence = store.path("fence");
-        push(true, "writers are shut out, though no removal is under way".into(), &format!("rm {}", fence.display()));
-    }
-    if let Some(abort) = crate::abort::unfinished(store) {
-        push(true, format!("the abort of {abort} was interrupted"), "migration-ctl abort --resume");
-    }
-    match store.journal().read() {
-        Ok(Some(contents)) => {
-            if !contents.unfinished().is_empty() {
-                push(true, "a Rust write was killed half-way".into(), "migration-ctl rollback");
-            }
-            if contents.damaged > 0 {
-                let what = format!("{} lines of the operation journal can't be read", contents.damaged);
-                push(false, what, &format!("less {}", store.journal().path().display()));
-            }
+        Err(error) => {
+            out.push(Pending::Damaged(error.to_string()));
+            Contents::default()
         }
-        Ok(None) => push(false, "there is no operation journal".into(), "dpkg-reconfigure pve-network-rs"),
-        Err(error) => push(true, error.to_string(), &format!("ls -l {}", store.journal().path().display())),
+    };
+    if contents.damaged > 0 {
+        let what = format!("{} lines of the operation journal can't be read and are passed over", contents.damaged);
+        out.push(Pending::Damaged(what));
     }
+    out.extend(pending::find(store, &contents));
     out
 }
 

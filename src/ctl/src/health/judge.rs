@@ -3,8 +3,9 @@
 use host::cluster::State as ClusterState;
 use phase::Phase;
 
-use super::facts::{Facts, Room, Snapshots, Unit, Units};
+use super::facts::{Facts, Room, Snapshots};
 use crate::checks::{Check, Figure, State};
+use crate::units::Unit;
 
 const DAEMON: &str = "pve-network-rs.service";
 const MIDDLEWARE: &str = "pve-network-migration.service";
@@ -94,8 +95,8 @@ fn nodes(facts: &Facts) -> Check {
 /// The middleware brings the daemon up with it, so it is the one that has to be enabled.
 fn units(facts: &Facts) -> Check {
     let units = match &facts.units {
-        Units::NotAsked(why) => return Check::new("units", State::Unknown, format!("not asked: {why}")),
-        Units::Known(units) => units,
+        Err(why) => return Check::new("units", State::Unknown, format!("not asked: {why}")),
+        Ok(units) => units,
     };
     let phase = facts.effective.phase;
     let named = |name: &str| units.iter().find(|u| u.name == name);
@@ -107,7 +108,7 @@ fn units(facts: &Facts) -> Check {
         return critical(format!("{} has failed", unit.name), format!("journalctl -u {} -n 50", unit.name));
     }
     if phase == Phase::PerlOnly {
-        let what = |u: &Unit| format!("{} {} and {}", u.name, word(&u.file), u.active);
+        let what = |u: &Unit| format!("{} {} and {}", u.name, word(&u.enabled), u.active);
         return Check::ok("units", format!("{}, {}, as perl-only allows", what(middleware), what(daemon)));
     }
     for unit in [middleware, daemon] {
@@ -124,11 +125,11 @@ fn units(facts: &Facts) -> Check {
             );
         }
     }
-    if !matches!(middleware.file.as_str(), "enabled" | "enabled-runtime" | "linked" | "alias" | "indirect") {
+    if !matches!(middleware.enabled.as_str(), "enabled" | "enabled-runtime" | "linked" | "alias" | "indirect") {
         return critical(
             format!(
                 "{MIDDLEWARE} is {}, and this node is at {phase}: it is not started at boot",
-                word(&middleware.file)
+                word(&middleware.enabled)
             ),
             format!("systemctl enable --now {MIDDLEWARE}"),
         );
@@ -233,16 +234,16 @@ pub(crate) fn room(room: Result<&Room, &String>) -> Check {
 }
 
 fn pending(facts: &Facts) -> Check {
-    let urgent = facts.pending.iter().find(|p| p.urgent);
+    let urgent = facts.pending.iter().find(|p| p.urgent());
     let Some(first) = urgent.or(facts.pending.first()) else {
         return Check::ok("pending", "nothing waits to be finished");
     };
-    let state = if first.urgent { State::Critical } else { State::Warning };
+    let state = if first.urgent() { State::Critical } else { State::Warning };
     let more = match facts.pending.len() {
         1 => String::new(),
         count => format!(", and {} more", count - 1),
     };
-    Check::new("pending", state, format!("{}{more}", first.what)).mend(first.command.clone())
+    Check::new("pending", state, format!("{}{more}", first.detail())).mend(first.command())
 }
 
 fn seal(facts: &Facts) -> Check {

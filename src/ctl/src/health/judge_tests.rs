@@ -1,20 +1,25 @@
 use super::*;
 use crate::checks::Report;
-use crate::health::facts::{Api, Newest, Override, Pending};
+use crate::health::facts::{Api, Newest, Override};
+use crate::pending::Pending;
 use phase::Said;
 use std::time::Duration;
 
 /// A node that is well, at the phase.
 fn well(phase: Phase) -> Facts {
-    let unit =
-        |name: &str| Unit { name: name.into(), load: "loaded".into(), file: "enabled".into(), active: "active".into() };
+    let unit = |name: &str| Unit {
+        name: name.into(),
+        load: "loaded".into(),
+        enabled: "enabled".into(),
+        active: "active".into(),
+    };
     Facts {
         node: "pve1".into(),
         effective: phase::effective(Said::Phase(phase), Said::Phase(phase)),
         wished: Some(phase),
         ceiling: Some(phase),
         phases: vec![("pve1".into(), phase), ("pve2".into(), phase)],
-        units: Units::Known(vec![unit(DAEMON), unit(MIDDLEWARE)]),
+        units: Ok(vec![unit(DAEMON), unit(MIDDLEWARE)]),
         cluster: ClusterState::Quorate,
         api: Api { url: "https://127.0.0.1:8006".into(), answered: Ok(Duration::from_millis(2)) },
         snapshots: Snapshots {
@@ -30,7 +35,7 @@ fn well(phase: Phase) -> Facts {
 }
 
 fn with_unit(facts: &mut Facts, name: &str, change: impl Fn(&mut Unit)) {
-    let Units::Known(units) = &mut facts.units else { unreachable!() };
+    let units = facts.units.as_mut().expect("they are known");
     units.iter_mut().filter(|u| u.name == name).for_each(change);
 }
 
@@ -109,7 +114,7 @@ fn the_table() {
         (
             "a disabled middleware at a Rust phase",
             RustReadOnly,
-            |f| with_unit(f, MIDDLEWARE, |u| u.file = "disabled".into()),
+            |f| with_unit(f, MIDDLEWARE, |u| u.enabled = "disabled".into()),
             "units",
             Critical,
             "pve-network-migration.service is disabled, and this node is at rust-read-only",
@@ -118,7 +123,7 @@ fn the_table() {
         (
             "a disabled daemon is the middleware's to start",
             RustReadOnly,
-            |f| with_unit(f, DAEMON, |u| u.file = "disabled".into()),
+            |f| with_unit(f, DAEMON, |u| u.enabled = "disabled".into()),
             "units",
             Fine,
             "both run",
@@ -129,7 +134,7 @@ fn the_table() {
             PerlOnly,
             |f| {
                 for name in [DAEMON, MIDDLEWARE] {
-                    with_unit(f, name, |u| (u.file, u.active) = ("disabled".into(), "inactive".into()));
+                    with_unit(f, name, |u| (u.enabled, u.active) = ("disabled".into(), "inactive".into()));
                 }
             },
             "units",
@@ -176,7 +181,7 @@ fn the_table() {
         (
             "no systemd",
             RustReadOnly,
-            |f| f.units = Units::NotAsked("systemd does not run here".into()),
+            |f| f.units = Err("systemd does not run here".into()),
             "units",
             Unknown,
             "not asked",
@@ -300,24 +305,21 @@ fn the_table() {
             "something urgent waits behind something that is not",
             PerlOnly,
             |f| {
-                f.pending = vec![
-                    Pending { what: "slow".into(), command: "s".into(), urgent: false },
-                    Pending { what: "quick".into(), command: "q".into(), urgent: true },
-                ];
+                f.pending = vec![Pending::Resume("slow".into()), Pending::Restore("quick".into())];
             },
             "pending",
             Critical,
             "quick, and 1 more",
-            Some("q"),
+            Some("migration-ctl rollback --resume"),
         ),
         (
             "something waits",
             PerlOnly,
-            |f| f.pending = vec![Pending { what: "slow".into(), command: "s".into(), urgent: false }],
+            |f| f.pending = vec![Pending::Resume("slow".into())],
             "pending",
             Warning,
             "slow",
-            Some("s"),
+            Some("migration-ctl phase resume"),
         ),
         (
             "an altered file",
@@ -372,7 +374,7 @@ fn the_table() {
             (_, other) => panic!("{name}: {other:?}"),
         }
         let report = Report { node: "n".into(), figures: figures(&facts), checks };
-        for line in report.text(false).lines().filter(|l| !l.starts_with("          > ")) {
+        for line in report.text(crate::screen::Colours::NONE).lines().filter(|l| !l.starts_with("          > ")) {
             assert!(line.chars().count() <= 80, "{name}: {line}");
         }
     }

@@ -7,8 +7,9 @@ use clap::Args;
 use host::{Error, Kind, Result};
 
 use crate::Node;
-use crate::checks::{Report, State, colour};
-use crate::cli::{Form, Output, out};
+use crate::checks::{Report, State};
+use crate::screen::Colours;
+use ::cli::{Form, Output, out};
 use facts::Facts;
 
 /// `migration-ctl health …`.
@@ -51,6 +52,6 @@ pub(crate) fn run(node: &Node, asked: &Health) -> Result<()> {
 pub(crate) fn print(report: &Report, form: Form) -> Result<()> {
     match form {
         Form::Json => out(report.json()),
-        Form::Text => out(report.text(colour()).trim_end()),
+        Form::Text => out(report.text(Colours::of_stdout()).trim_end()),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Whose;
 use crate::Node;
-use crate::cli::{Form, out};
+use ::cli::{Form, out};
 
 /// Prints the effective phase of this node, or what the cluster wants of others.
 pub(super) fn run(node: &Node, whose: &Whose, form: Form) -> Result<()> {

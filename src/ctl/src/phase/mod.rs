@@ -10,7 +10,7 @@ use host::{Error, Kind, Result};
 use maintscript::removal::Resume;
 
 use crate::Node;
-use crate::cli::Output;
+use ::cli::Output;
 
 pub(crate) use set::{Overriding, carry_out, show};
 

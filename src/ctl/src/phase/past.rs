@@ -5,8 +5,8 @@ use ::phase::record::{Change, Contents};
 use host::{Clock, Error, Kind, Result, Timestamp};
 use serde_json::{Value, json};
 
-use crate::cli::{Form, out};
 use crate::{Node, person};
+use ::cli::{Form, out};
 
 /// Prints the history, oldest first, or what a check of it finds.
 pub(super) fn run(node: &Node, verify: bool, form: Form) -> Result<()> {

@@ -8,8 +8,8 @@ use host::{Clock, Error, Kind, Result};
 use maintscript::removal::Resume;
 
 use super::Whose;
-use crate::cli::out;
 use crate::{Node, services};
+use ::cli::out;
 
 /// `migration-ctl phase set …`.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use host::{Error, Kind, Result};
 
 use crate::Node;
 use crate::checks::{Report, State};
-use crate::cli::Output;
+use ::cli::Output;
 use facts::Facts;
 
 /// `migration-ctl preflight …`.

@@ -10,10 +10,10 @@ use similar::TextDiff;
 
 use super::Diff;
 use crate::Node;
-use crate::cli::{Form, out};
 use crate::pick::{MANUAL, find, pick};
+use crate::redact;
 use crate::screen::Colours;
-use crate::secrets;
+use ::cli::{Form, out};
 
 /// What the present state is called.
 const PRESENT: &str = "present";
@@ -134,16 +134,20 @@ impl Change {
         if !file(before) || !file(after) || before.digest() == after.digest() {
             return change;
         }
-        if secrets::whole(path) && !show_secrets {
+        if redact::whole(path) && !show_secrets {
             change.hidden = true;
             return change;
         }
         let (old, new) = (from.content(path), to.content(path));
         match (text(&old), text(&new)) {
+            // Line by line a private key's body looks like nothing in particular.
+            (Some(old), Some(new)) if !show_secrets && [old, new].into_iter().any(redact::has_private_key) => {
+                change.hidden = true;
+            }
             (Some(old), Some(new)) => {
                 let hunks = TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string();
                 let shown: String =
-                    if show_secrets { hunks.clone() } else { hunks.split_inclusive('\n').map(secrets::hide).collect() };
+                    if show_secrets { hunks.clone() } else { hunks.split_inclusive('\n').map(redact::line).collect() };
                 change.hidden = shown != hunks;
                 change.hunks = Some(shown);
             }

@@ -7,7 +7,7 @@ use host::Result;
 use maintscript::removal::Removal;
 
 use crate::Node;
-use crate::cli::out;
+use ::cli::out;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -17,8 +17,8 @@ use clap::{Args, Subcommand};
 use host::Result;
 
 use crate::Node;
-use crate::cli::Output;
 use crate::rollback::{self, Rollback};
+use ::cli::Output;
 
 /// `migration-ctl snapshot …`.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(crate) enum Snapshot {
     /// Take a snapshot now and print its name.
     Take {
         /// What it is for, to be found again.
-        #[arg(long, value_name = "TEXT", default_value = "taken by hand", value_parser = crate::cli::one_line)]
+        #[arg(long, value_name = "TEXT", default_value = "taken by hand", value_parser = ::cli::one_line)]
         reason: String,
     },
     /// List snapshots and manual backups, oldest first.

@@ -5,9 +5,9 @@ use host::{Error, Result, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Node;
-use crate::cli::{Form, out};
 use crate::pick::{MANUAL, find, pick};
 use crate::screen::cut;
+use ::cli::{Form, out};
 
 /// The widest line of a table.
 const WIDTH: usize = 80;

@@ -7,13 +7,14 @@ use history::restore::{self, Decision};
 use history::{Captured, Policy, Store, Transaction, Trigger, What, snapshot};
 use host::cluster::State;
 use host::{Cluster, Timestamp, cluster};
-use maintscript::removal::{self, Removal, Resume};
+use maintscript::removal::{self, Removal};
 use phase::{Migration, Phase, Said, config, effective};
 use serde::Serialize;
 
-use super::units::{self, Units};
 use crate::Node;
 use crate::dpkg::{self, Installed};
+use crate::pending::{self, Pending};
+use crate::units::{self, Units};
 
 /// Everything on the screen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,38 +97,6 @@ pub(crate) struct Newest {
     pub(crate) problem: Option<String>,
 }
 
-/// Something that an earlier run left to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "what", content = "detail", rename_all = "kebab-case")]
-pub(crate) enum Pending {
-    /// A restore of this node's files was interrupted.
-    Restore(String),
-    /// Cluster files wait for a cluster that can be written.
-    ClusterRestore(String),
-    /// Rust operations that neither ended nor went back.
-    Unfinished(String),
-    /// A removal has begun.
-    Removal(String),
-    /// A failed configure took a phase away.
-    Resume(String),
-    /// Something of ours that can't be read.
-    Damaged(String),
-}
-
-impl Pending {
-    /// For a person.
-    pub(crate) fn detail(&self) -> &str {
-        match self {
-            Self::Restore(text)
-            | Self::ClusterRestore(text)
-            | Self::Unfinished(text)
-            | Self::Removal(text)
-            | Self::Resume(text)
-            | Self::Damaged(text) => text,
-        }
-    }
-}
-
 /// An open transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Open {
@@ -164,7 +133,7 @@ fn units_json<S: serde::Serializer>(units: &Units, serializer: S) -> Result<S::O
 impl Facts {
     /// Reads everything; what can't be read is among the facts.
     pub(crate) fn read(node: &Node) -> Self {
-        let asked = units::ask(&node.store.root, &node.policy.units);
+        let asked = units::ask(node);
         let (store, switch) = (&node.store, &node.switch);
         let state = Cluster::new(&store.root, &store.node).state();
         let effective = match state {
@@ -172,7 +141,7 @@ impl Facts {
             _ => switch.effective(),
         };
         let (contents, journal_problem) = journal(node);
-        let mut pending = pending(node, &contents);
+        let mut pending = pending::find(store, &contents);
         let transaction = Transaction::read(store).unwrap_or_else(|error| {
             pending.push(Pending::Damaged(error.to_string()));
             None
@@ -248,42 +217,6 @@ fn last(contents: &Contents) -> Option<Operation> {
         duration_ms: end.map(|(_, ms)| ms),
         paths,
     })
-}
-
-fn pending(node: &Node, contents: &Contents) -> Vec<Pending> {
-    let store = &node.store;
-    let mut out = Vec::new();
-    match restore::waiting(store) {
-        Ok(waiting) => {
-            for part in waiting {
-                let paths: Vec<String> = part.paths.iter().map(ToString::to_string).collect();
-                let paths = paths.join(", ");
-                out.push(match part.cluster {
-                    true => Pending::ClusterRestore(format!("to be restored in the cluster: {paths}")),
-                    false => Pending::Restore(format!("a restore was interrupted: {paths}")),
-                });
-            }
-        }
-        Err(error) => out.push(Pending::Damaged(error.to_string())),
-    }
-    let unfinished = contents.unfinished();
-    if !unfinished.is_empty() {
-        out.push(Pending::Unfinished(format!("did not come to its end: operation {}", unfinished.join(", "))));
-    }
-    match Removal::read(store) {
-        Ok(Some(_)) => out.push(Pending::Removal("a removal has begun and is not over".into())),
-        Ok(None) if store.fenced() => out.push(Pending::Removal("writers are shut out, as by a removal".into())),
-        Ok(None) => {}
-        Err(error) => out.push(Pending::Damaged(error.to_string())),
-    }
-    match Resume::read(store) {
-        Ok(Some(resume)) => {
-            out.push(Pending::Resume(format!("a failed configure took phase {} away", resume.node_phase)));
-        }
-        Ok(None) => {}
-        Err(error) => out.push(Pending::Damaged(error.to_string())),
-    }
-    out
 }
 
 /// What migration.toml says of the nodes that it or the cluster names.

@@ -11,14 +11,13 @@
 mod facts;
 mod next;
 mod text;
-mod units;
 
 use clap::Args;
 use host::Result;
 
 use crate::Node;
-use crate::cli::{Form, Output, out};
 use crate::screen;
+use ::cli::{Form, Output, out};
 
 /// `migration-ctl status …`.
 #[derive(Debug, Args)]

@@ -3,7 +3,8 @@
 use phase::Phase;
 use serde::Serialize;
 
-use super::facts::{Facts, Pending};
+use super::facts::Facts;
+use crate::pending::Pending;
 
 /// A command, and why it is the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,28 +46,28 @@ fn package(facts: &Facts) -> Option<Next> {
     Some(is("dpkg --configure -a", format!("the transaction {} to {} is not closed", open.id, open.to)))
 }
 
+/// In this order: what is half-way in this node's files first.
 fn pending(facts: &Facts) -> Option<Next> {
-    let found = |wanted: fn(&Pending) -> bool| facts.pending.iter().find(|p| wanted(p)).map(|p| p.detail().to_owned());
-    if let Some(why) = found(|p| matches!(p, Pending::Restore(_))) {
-        return Some(is("migration-ctl rollback --resume", why));
-    }
-    if let Some(why) = found(|p| matches!(p, Pending::Unfinished(_))) {
-        return Some(is("dpkg-reconfigure pve-network-rs", format!("{why}; this takes it back")));
-    }
-    if let Some(why) = found(|p| matches!(p, Pending::ClusterRestore(_))) {
-        return Some(match facts.cluster {
-            "no-quorum" => is("pvecm status", format!("{why}; that needs quorum")),
-            "unmounted" => is("systemctl start pve-cluster.service", format!("{why}; that needs pmxcfs")),
-            _ => is("migration-ctl rollback --resume", why),
-        });
-    }
-    if let Some(why) = found(|p| matches!(p, Pending::Damaged(_))) {
-        return Some(is("dpkg-reconfigure pve-network-rs", why));
-    }
-    if let Some(why) = found(|p| matches!(p, Pending::Removal(_))) {
-        return Some(is("dpkg-reconfigure pve-network-rs", format!("{why}; this keeps the package")));
-    }
-    found(|p| matches!(p, Pending::Resume(_))).map(|why| is("migration-ctl phase resume", why))
+    let rank = |p: &Pending| match p {
+        Pending::Abort(_) => 0,
+        Pending::Restore(_) => 1,
+        Pending::Unfinished(_) => 2,
+        Pending::ClusterRestore(_) => 3,
+        Pending::Damaged(_) | Pending::Configure(_) => 4,
+        Pending::Removal(_) => 5,
+        Pending::Resume(_) => 6,
+    };
+    let first = facts.pending.iter().min_by_key(|p| rank(p))?;
+    let why = first.detail();
+    Some(match (first, facts.cluster) {
+        (Pending::ClusterRestore(_), "no-quorum") => is("pvecm status", format!("{why}; that needs quorum")),
+        (Pending::ClusterRestore(_), "unmounted") => {
+            is("systemctl start pve-cluster.service", format!("{why}; that needs pmxcfs"))
+        }
+        (Pending::Unfinished(_), _) => is(first.command(), format!("{why}; this takes it back")),
+        (Pending::Removal(_), _) => is(first.command(), format!("{why}; this keeps the package")),
+        _ => is(first.command(), why.to_owned()),
+    })
 }
 
 fn phase(facts: &Facts) -> Option<Next> {

@@ -5,7 +5,7 @@ use history::Policy;
 use super::*;
 use crate::dpkg::Installed;
 use crate::status::facts::{Newest, Open, Plan, Snapshots};
-use crate::status::units::Unit;
+use crate::units::Unit;
 
 pub(crate) fn calm() -> Facts {
     Facts {
@@ -18,6 +18,7 @@ pub(crate) fn calm() -> Facts {
         other_nodes: [].into(),
         units: Ok(vec![Unit {
             name: "pve-network-migration.service".into(),
+            load: "loaded".into(),
             active: "inactive".into(),
             enabled: "disabled".into(),
         }]),
@@ -81,6 +82,11 @@ fn the_most_urgent_comes_first() {
                 f.pending.push(Pending::Restore("r".into()));
             },
             "dpkg --configure -a",
+        ),
+        (
+            "an abort before all else that is half-way",
+            |f| f.pending = vec![Pending::Restore("r".into()), Pending::Abort("a".into())],
+            "migration-ctl abort --resume",
         ),
         ("restore", |f| f.pending.push(Pending::Restore("r".into())), "migration-ctl rollback --resume"),
         ("cluster", |f| f.pending.push(Pending::ClusterRestore("r".into())), "migration-ctl rollback --resume"),

@@ -80,7 +80,7 @@ fn services(facts: &Facts) -> String {
     match &facts.units {
         Err(why) => why.clone(),
         Ok(units) => {
-            let one = |u: &super::units::Unit| {
+            let one = |u: &crate::units::Unit| {
                 let enabled = if u.enabled.is_empty() { "not installed" } else { &u.enabled };
                 format!("{} {}, {enabled}", u.name.trim_end_matches(".service"), u.active)
             };
@@ -128,7 +128,7 @@ fn snapshots(facts: &Facts) -> String {
 }
 
 fn pending(facts: &Facts) -> String {
-    let all: Vec<&str> = facts.pending.iter().map(super::facts::Pending::detail).collect();
+    let all: Vec<&str> = facts.pending.iter().map(crate::pending::Pending::detail).collect();
     if all.is_empty() { "nothing".into() } else { all.join("; ") }
 }
 

@@ -1,7 +1,8 @@
 //! The screen at its fullest: 24 rows of 80 columns hold it.
 
 use super::*;
-use crate::status::facts::{Open, Operation, Other, Pending};
+use crate::pending::Pending;
+use crate::status::facts::{Open, Operation, Other};
 use crate::status::next::{next, tests::calm};
 
 fn busy() -> Facts {

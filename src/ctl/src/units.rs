@@ -4,14 +4,19 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use host::{Command, Root};
+use host::Command;
 use serde::Serialize;
+
+use crate::Node;
 
 /// One unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Unit {
     /// Its name.
     pub(crate) name: String,
+    /// `loaded`, `not-found`, `masked`, … (systemctl(1), LoadState).
+    #[serde(skip)]
+    pub(crate) load: String,
     /// `active`, `inactive`, `failed`, …
     pub(crate) active: String,
     /// `enabled`, `disabled`, `masked`, …; empty if there is no such unit.
@@ -21,11 +26,16 @@ pub(crate) struct Unit {
 /// The answer, or why there is none.
 pub(crate) type Units = Result<Vec<Unit>, String>;
 
-/// Asks; the answer is fetched by [`join`].
-pub(crate) fn ask(root: &Root, units: &[String]) -> JoinHandle<Units> {
-    let runs = root.is_system() && Path::new("/run/systemd/system").is_dir();
-    let units = units.to_vec();
+/// Asks, and goes on meanwhile; the answer is fetched by [`join`].
+pub(crate) fn ask(node: &Node) -> JoinHandle<Units> {
+    let runs = node.store.root.is_system() && Path::new("/run/systemd/system").is_dir();
+    let units = node.policy.units.clone();
     std::thread::spawn(move || if runs { show(units) } else { Err("systemd does not run here".into()) })
+}
+
+/// Asks and waits.
+pub(crate) fn of(node: &Node) -> Units {
+    join(ask(node))
 }
 
 /// Waits for the answer.
@@ -35,9 +45,9 @@ pub(crate) fn join(asked: JoinHandle<Units>) -> Units {
 
 fn show(units: Vec<String>) -> Units {
     let command = Command::new("systemctl")
-        .args(["show", "--property=Id,ActiveState,UnitFileState", "--"])
+        .args(["show", "--property=Id,LoadState,ActiveState,UnitFileState", "--"])
         .args(units)
-        .patience(Duration::from_secs(5));
+        .patience(Duration::from_secs(20));
     let out = command.run().map_err(|e| e.to_string())?;
     if !out.success() {
         return Err(format!("{} failed: {}", command.line(), out.stderr.lines().next().unwrap_or("it gave no reason")));
@@ -48,7 +58,12 @@ fn show(units: Vec<String>) -> Units {
 fn parse(text: &str) -> Vec<Unit> {
     let unit = |paragraph: &str| {
         let field = |name: &str| paragraph.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().to_owned();
-        Unit { name: field("Id="), active: field("ActiveState="), enabled: field("UnitFileState=") }
+        Unit {
+            name: field("Id="),
+            load: field("LoadState="),
+            active: field("ActiveState="),
+            enabled: field("UnitFileState="),
+        }
     };
     text.split("\n\n").filter(|p| !p.trim().is_empty()).map(unit).collect()
 }
@@ -60,9 +75,10 @@ mod tests {
     #[test]
     fn a_paragraph_for_each() {
         let units = parse(
-            "Id=a.service\nActiveState=failed\nUnitFileState=enabled\n\nUnitFileState=\nId=b.service\nActiveState=inactive\n",
+            "Id=a.service\nLoadState=loaded\nActiveState=failed\nUnitFileState=enabled\n\nUnitFileState=\nId=b.service\nActiveState=inactive\n",
         );
         assert_eq!(units.len(), 2);
         assert_eq!((units[0].active.as_str(), units[1].enabled.as_str()), ("failed", ""));
+        assert_eq!((units[0].load.as_str(), units[1].load.as_str()), ("loaded", ""));
     }
 }

@@ -20,10 +20,22 @@ fn configuration_loses_its_secrets_and_nothing_else() {
         ("keyring /etc/pve/priv/x", "keyring /etc/pve/priv/x"),
         ("password", "password"),
         ("", ""),
+        ("bridge-ports tokenring0", "bridge-ports tokenring0"),
+        ("\"password\": \"x\",", "\"password\": \"[removed]\","),
         ("# ü comment", "# ü comment"),
     ] {
         assert_eq!(redact(line, Form::Config), expected);
     }
+}
+
+#[test]
+fn a_line_keeps_its_end_and_some_files_show_nothing() {
+    assert_eq!(line("wpa-psk 0123\n"), "wpa-psk [removed]\n");
+    assert_eq!(line("auto lo"), "auto lo");
+    assert!(whole(Path::new("/etc/pve/priv/ipam.db")));
+    assert!(!whole(Path::new("/etc/pve/private")));
+    assert!(has_private_key("a\n-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"));
+    assert!(!has_private_key("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"));
 }
 
 #[test]

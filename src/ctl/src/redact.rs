@@ -6,6 +6,8 @@
 //!        └► private key blocks ─► lines: shapes (keys, tickets, hashes) ─► names (password …) and what follows
 //! ```
 
+use std::path::Path;
+
 use serde_json::Value;
 
 /// What stands in a secret's place.
@@ -30,6 +32,21 @@ pub(crate) fn redact(text: &str, form: Form) -> String {
     let text = by_line(text, |line| json_line(line).unwrap_or_else(|| line.to_owned()));
     let text = without_private_blocks(&text);
     by_line(&text, |line| json_line(line).unwrap_or_else(|| names(&shapes(line), form)))
+}
+
+/// Whether nothing of the file is to be shown, in whatever form.
+pub(crate) fn whole(path: &Path) -> bool {
+    path.starts_with("/etc/pve/priv")
+}
+
+/// Whether a private key stands in the text, whose lines alone do not show what they are.
+pub(crate) fn has_private_key(text: &str) -> bool {
+    without_private_blocks(text) != text
+}
+
+/// One line of configuration, its end kept.
+pub(crate) fn line(text: &str) -> String {
+    by_line(text, |line| names(&shapes(line), Form::Config))
 }
 
 fn by_line(text: &str, change: impl Fn(&str) -> String) -> String {
