@@ -18,6 +18,7 @@
 
 pub mod guests;
 pub mod interfaces;
+pub mod proxmox;
 
 mod check;
 mod configuration;

@@ -1,91 +1,197 @@
-//! Every file that Proxmox's own tests read must parse here, and the bridges and addresses that
-//! Proxmox found in them must be found.
+//! Proxmox's own inputs and outputs, where they are at hand: what it parses, we parse; what it writes,
+//! we write, byte for byte. They are not part of the project; without them this says so.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{MAIN, NetworkFiles, configuration};
+use model::proxmox::{Family, Flavour, Interface, Kind, Link, Links, Network, Value, read, write};
+use serde_json::{Map, Value as Json, json};
 
-/// The reference data beside the checkout, or a line on stderr that says why not.
 fn vectors() -> Option<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = workspace.join("../shared/vectors");
-    if !path.is_dir() {
-        eprintln!("skipped: no reference data at {}", path.display());
-        return None;
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
+    let there = place.is_dir();
+    if !there {
+        eprintln!("SKIPPED: Proxmox's reference data is not at {}", place.display());
     }
-    Some(path)
+    there.then_some(place)
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the reference data is readable") {
-        let path = entry.expect("the reference data is readable").path();
-        if path.is_dir() {
-            walk(&path, found);
-        } else {
-            found.push(path);
+fn json_at(path: &Path) -> Json {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn links(details: &Json, active: &Json) -> Links {
+    let strings = |list: &Json| -> Vec<String> {
+        list.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    };
+    let all: Vec<&Json> = match details {
+        Json::Object(map) => map.values().collect(),
+        other => other.as_array().into_iter().flatten().collect(),
+    };
+    let mut out = Links { active: strings(active), ..Links::default() };
+    for link in all {
+        let physical = link["link_type"] == "ether" && link["linkinfo"]["info_kind"].is_null();
+        let name = link["ifname"].as_str().unwrap_or_default().to_owned();
+        out.links.insert(name, Link { physical, altnames: strings(&link["altnames"]) });
+    }
+    out
+}
+
+fn kinds() -> [Kind; 13] {
+    use Kind::{
+        Alias, Bond, Bridge, Dummy, Eth, Loopback, OvsBond, OvsBridge, OvsIntPort, OvsPort, Unknown, Vlan, Vxlan,
+    };
+    [Eth, Bridge, Bond, Vlan, Vxlan, Alias, Loopback, Dummy, OvsBridge, OvsBond, OvsPort, OvsIntPort, Unknown]
+}
+
+/// Our model in the form of Proxmox's.
+fn shown(network: &Network) -> Json {
+    let interface = |interface: &Interface| {
+        let mut map = Map::new();
+        for (key, value) in &interface.settings {
+            let value = match value {
+                Value::Text(text) => json!(text),
+                Value::Number(number) => json!(number),
+                Value::List(list) => json!(list),
+                Value::Nothing => Json::Null,
+            };
+            map.insert(key.clone(), value);
         }
-    }
-}
-
-#[test]
-fn every_interfaces_file_of_proxmox_parses() {
-    let Some(vectors) = vectors() else { return };
-    let mut files = Vec::new();
-    walk(&vectors, &mut files);
-    let written = ["interfaces", "interfaces.new", "roundtrip.interfaces", "expected_sdn_interfaces"];
-    let in_interfaces = |p: &Path| p.strip_prefix(&vectors).unwrap().starts_with("interfaces");
-    files.retain(|path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        written.contains(&name) || (name == "expected" && in_interfaces(path))
-    });
-    assert!(files.len() > 100, "only {} files below {}", files.len(), vectors.display());
-    for path in files {
-        let bytes = fs::read(&path).unwrap();
-        let set: NetworkFiles = [(MAIN, bytes.clone())].into_iter().collect();
-        let read = configuration(&set).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-
-        // Counted by other means than the parser's: a stanza or an address it misses shows here.
-        let text = String::from_utf8_lossy(&bytes);
-        let lines = || text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
-        for name in lines().filter(|w| w.first() == Some(&"iface")).map(|w| w[1].to_owned()) {
-            assert!(read.origin(&name).is_some(), "{}: {name} is missed", path.display());
+        if let Some(kind) = interface.kind {
+            map.insert("type".into(), json!(kind.name()));
         }
-        let wanted = lines().filter(|w| w.first() == Some(&"address") && w[1] != "0.0.0.0").count();
-        assert_eq!(read.addresses().len(), wanted, "{}", path.display());
-    }
+        if let Some(priority) = interface.priority {
+            map.insert("priority".into(), json!(priority));
+        }
+        if !interface.families.is_empty() {
+            map.insert("families".into(), interface.families.iter().map(|f| json!(f.map(Family::name))).collect());
+        }
+        Json::Object(map)
+    };
+    let interfaces: Map<String, Json> =
+        network.interfaces.iter().map(|(name, i)| (name.clone(), interface(i))).collect();
+    json!({"ifaces": interfaces, "options": network.others})
 }
 
-#[test]
-fn proxmox_finds_the_same_bridges_and_addresses() {
-    let Some(vectors) = vectors() else { return };
-    let inputs = vectors.join("api-pve9/inputs");
-    let outputs = vectors.join("api-pve9/outputs");
-    // Not every input comes with Proxmox's answer to it.
-    let answered = fs::read_dir(&outputs).unwrap().map(|e| e.unwrap());
-    let mut cases: Vec<_> = answered.filter(|e| e.path().join("list.json").exists()).map(|e| e.file_name()).collect();
-    cases.sort();
-    assert!(cases.len() > 10, "only {} cases in {}", cases.len(), outputs.display());
-    for case in cases {
-        let pending = inputs.join(&case).join("interfaces.new");
-        let current = inputs.join(&case).join("interfaces");
-        let input = if pending.exists() { pending } else { current };
-        let set: NetworkFiles = [(MAIN, fs::read(&input).unwrap())].into_iter().collect();
-        let ours = configuration(&set).unwrap();
-
-        let list = outputs.join(&case).join("list.json");
-        let list: serde_json::Value = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
-        let (mut bridges, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-        for theirs in list["data"].as_array().unwrap() {
-            let text = |key: &str| theirs[key].as_str().map(str::to_owned);
-            if matches!(theirs["type"].as_str(), Some("bridge" | "OVSBridge")) {
-                bridges.insert(text("iface").unwrap());
+/// Proxmox's model in the form of ours.
+fn told(parsed: &Json) -> Network {
+    let mut network = Network::default();
+    for (name, settings) in parsed["ifaces"].as_object().expect("a model has interfaces") {
+        let mut interface = Interface::default();
+        for (key, value) in settings.as_object().expect("an interface has settings") {
+            match (key.as_str(), value) {
+                ("type", Json::String(text)) => interface.kind = kinds().into_iter().find(|k| k.name() == text),
+                ("priority", value) => interface.priority = value.as_u64().and_then(|n| n.try_into().ok()),
+                ("families", Json::Array(list)) => {
+                    let family = |f: &Json| [Family::Inet, Family::Inet6].into_iter().find(|k| f == k.name());
+                    interface.families = list.iter().map(family).collect();
+                }
+                (_, value) => {
+                    let value = match value {
+                        Json::String(text) => Value::Text(text.clone()),
+                        Json::Number(number) => Value::Number(number.as_i64().expect("whole numbers")),
+                        Json::Array(list) => {
+                            Value::List(list.iter().map(|l| l.as_str().unwrap_or_default().to_owned()).collect())
+                        }
+                        _ => Value::Nothing,
+                    };
+                    interface.settings.insert(key.clone(), value);
+                }
             }
-            addresses.extend([text("cidr"), text("cidr6")].into_iter().flatten());
         }
-        assert_eq!(ours.bridges(), bridges, "{}", case.display());
-        let ours: BTreeSet<_> = ours.addresses().iter().map(|a| format!("{}/{}", a.ip, a.prefix)).collect();
-        assert_eq!(ours, addresses, "{}", case.display());
+        network.interfaces.insert(name.clone(), interface);
     }
+    for line in parsed["options"].as_array().into_iter().flatten() {
+        let place = line[0].as_u64().and_then(|n| n.try_into().ok()).expect("a place");
+        network.others.push((place, line[1].as_str().expect("a line").to_owned()));
+    }
+    network
+}
+
+/// Proxmox writes the words of `ovs_options` in the order of a hash table.
+fn sorted_options(value: &mut Json) {
+    for interface in value["ifaces"].as_object_mut().into_iter().flatten().map(|(_, v)| v) {
+        if let Some(Json::String(text)) = interface.get_mut("ovs_options") {
+            let mut words: Vec<&str> = text.split_whitespace().collect();
+            words.sort_unstable();
+            *text = words.join(" ");
+        }
+    }
+}
+
+fn sorted_option_lines(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("\tovs_options ") {
+        None => format!("{line}\n"),
+        Some(options) => {
+            let mut words: Vec<&str> = options.split_whitespace().collect();
+            words.sort_unstable();
+            format!("\tovs_options {}\n", words.join(" "))
+        }
+    };
+    text.lines().map(line).collect()
+}
+
+fn difference(expected: &str, found: &str) -> Option<String> {
+    let (expected, found) = (sorted_option_lines(expected), sorted_option_lines(found));
+    (expected != found).then(|| format!("--- expected\n{expected}--- found\n{found}"))
+}
+
+#[test]
+fn the_parser_s_and_the_writer_s_own_cases() {
+    let Some(vectors) = vectors() else { return };
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for case in json_at(&vectors.join("interfaces/index.json")).as_array().expect("a list") {
+        let id = case["id"].as_str().expect("an id");
+        let folder = vectors.join("interfaces").join(case["dir"].as_str().expect("a folder"));
+        let links =
+            links(&json_at(&folder.join("ip_link_details.json")), &json_at(&folder.join("active_interfaces.json")));
+        let bytes = std::fs::read(folder.join("interfaces")).expect("an input");
+        let network = read(&bytes, &links).unwrap_or_else(|e| panic!("{id}: {e}"));
+        let mut expected = json_at(&folder.join("parsed.json"));
+        let mut found = shown(&network);
+        sorted_options(&mut expected);
+        sorted_options(&mut found);
+        tried += 1;
+        if expected != found {
+            wrong.push(format!("{id}: read\n{expected:#}\nfound\n{found:#}"));
+        }
+        if case["kind"] == "write" {
+            let network = told(&json_at(&folder.join("before_write.json")));
+            let expected = std::fs::read_to_string(folder.join("expected")).expect("an output");
+            match write(network, Flavour::Ifupdown2) {
+                Ok(written) => wrong.extend(difference(&expected, &written.text).map(|d| format!("{id}: write\n{d}"))),
+                Err(error) => wrong.push(format!("{id}: {error}")),
+            }
+        }
+    }
+    assert!(tried > 40, "only {tried} cases");
+    assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_the_api_reads_and_writes_back() {
+    let Some(vectors) = vectors() else { return };
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for case in json_at(&vectors.join("api-pve9/index.json")).as_array().expect("a list") {
+        let Some(id) = case["case"].as_str() else { continue };
+        let input = vectors.join("api-pve9/inputs").join(id);
+        let output = vectors.join("api-pve9/outputs").join(id).join("roundtrip.interfaces");
+        if case["roundtrip"] != "ok" || !output.exists() {
+            continue;
+        }
+        let pending = input.join("interfaces.new");
+        let file = if pending.exists() { pending } else { input.join("interfaces") };
+        let links = links(&json_at(&input.join("links.json")), &json_at(&input.join("active.json")));
+        let network = read(&std::fs::read(file).expect("an input"), &links).unwrap_or_else(|e| panic!("{id}: {e}"));
+        tried += 1;
+        let expected = std::fs::read_to_string(output).expect("an output");
+        match write(network, Flavour::Ifupdown2) {
+            Ok(written) => wrong.extend(difference(&expected, &written.text).map(|d| format!("{id}\n{d}"))),
+            Err(error) => wrong.push(format!("{id}: {error}")),
+        }
+    }
+    assert!(tried > 10, "only {tried} cases");
+    assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,0 +1,152 @@
+//! What is known of the interfaces.
+
+use std::collections::BTreeMap;
+
+use super::kind::Kind;
+
+/// All that one file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// By name.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// Lines that belong to no interface (`source`, `mapping` and its options, …), kept as they are,
+    /// each with its place in the order of [`Interface::priority`].
+    pub others: Vec<(u32, String)>,
+}
+
+/// One interface, physical ones that the file does not name included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// What it is; `None` for one that is only known because another refers to it.
+    pub kind: Option<Kind>,
+    /// The families of its stanzas, in file order; `None` is ifupdown2's stanza without one.
+    pub families: Vec<Option<Family>>,
+    /// Its place in the file; `lo` may have 1, the others have 2 and more.
+    pub priority: Option<u32>,
+    /// Everything else by the name that Proxmox's API gives it: `address`, `bridge_ports`, `mtu`, …
+    /// What belongs to IPv6 ends in `6`.
+    pub settings: BTreeMap<String, Value>,
+}
+
+/// Address families that Proxmox knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Inet,
+    /// IPv6.
+    Inet6,
+}
+
+impl Family {
+    /// As it is written in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Inet6 => "inet6",
+        }
+    }
+
+    /// What the names of its settings end in.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Inet => "",
+            Self::Inet6 => "6",
+        }
+    }
+}
+
+/// A setting. What stood in the file is text; what Proxmox computes may be a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// From the file, or from a caller.
+    Text(String),
+    /// Computed.
+    Number(i64),
+    /// Lines of one kind: `options`, `options6`, `vxlan-remoteip`.
+    List(Vec<String>),
+    /// The name is there and says nothing: `exists` of a VLAN whose parent's is unknown.
+    Nothing,
+}
+
+impl Value {
+    /// Whether Perl would take it for true.
+    pub(super) fn holds(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.is_empty() && text != "0",
+            Self::Number(number) => *number != 0,
+            Self::List(_) => true,
+            Self::Nothing => false,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl Interface {
+    /// A setting's text; `None` if it is not there or no text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.settings.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A setting as it is written, if Perl takes it for true.
+    pub(super) fn true_text(&self, name: &str) -> Option<String> {
+        let value = self.settings.get(name).filter(|v| v.holds())?;
+        match value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::List(_) | Value::Nothing => None,
+        }
+    }
+
+    /// A setting as it is written, if it is there at all.
+    pub(super) fn any_text(&self, name: &str) -> Option<String> {
+        match self.settings.get(name)? {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::List(_) | Value::Nothing => None,
+        }
+    }
+
+    /// A list setting; empty if it is not there.
+    pub fn list(&self, name: &str) -> &[String] {
+        match self.settings.get(name) {
+            Some(Value::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// Words of a text setting.
+    pub(super) fn words(&self, name: &str) -> Vec<String> {
+        self.text(name).unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
+    }
+
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.settings.get(name).is_some_and(Value::holds)
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.settings.insert(name.to_owned(), value.into());
+    }
+
+    /// Whether it is brought up at boot.
+    pub fn autostart(&self) -> bool {
+        self.holds("autostart")
+    }
+
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        self.kind == Some(kind)
+    }
+}
