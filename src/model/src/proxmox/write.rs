@@ -1,6 +1,5 @@
 //! Writing: interfaces by type and place, each with a stanza for every family.
 
-use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use super::interface::{Family, Interface, Network, Value};
@@ -95,9 +94,9 @@ impl Written {
     }
 }
 
-/// Types are in relation to each other only where both are known; else the place in the file decides.
-/// That is no total order, so the result depends on the algorithm: each interface, in the order in
-/// which they were read, goes in front of the first that it belongs in front of.
+/// Known types first to last, each in the order of reading; that is a total order. One of unknown
+/// type is compared by its place in the file alone, which is none: it goes behind the last that was
+/// read before it, so that it at least follows what it may depend on.
 fn ordered(network: &Network) -> Vec<String> {
     let rank = |name: &str| {
         let mut parts = name.split(['.', ':']);
@@ -108,25 +107,17 @@ fn ordered(network: &Network) -> Vec<String> {
         let rank = network.interfaces.get(root)?.kind?.rank()?;
         Some(rank + u32::try_from(level).unwrap_or(u32::MAX / 4))
     };
-    let compare = |a: &(String, Option<u32>, u32), b: &(String, Option<u32>, u32)| -> Ordering {
-        let (one, two) = match (a.1, b.1) {
-            (Some(one), Some(two)) => (one, two),
-            _ => (0, 0),
-        };
-        (one + a.2).cmp(&(two + b.2)).then_with(|| a.0.cmp(&b.0))
-    };
-    let mut all: Vec<_> = network
-        .interfaces
-        .iter()
-        .map(|(name, interface)| (name.clone(), rank(name), interface.priority.unwrap_or(50_000)))
-        .collect();
-    all.sort_by(|a, b| a.2.cmp(&b.2).then_with(|| a.0.cmp(&b.0)));
-    let mut sorted: Vec<(String, Option<u32>, u32)> = Vec::with_capacity(all.len());
-    for item in all {
-        let at = sorted.iter().rposition(|before| compare(before, &item) == Ordering::Less).map_or(0, |at| at + 1);
+    let place = |name: &str| network.interfaces.get(name).and_then(|i| i.priority).unwrap_or(50_000);
+    let (mut sorted, mut unknown): (Vec<_>, Vec<_>) =
+        network.interfaces.keys().map(|name| (rank(name), place(name), name)).partition(|(rank, ..)| rank.is_some());
+    sorted.sort_by_key(|(rank, place, name)| (rank.unwrap_or(0) + place, *name));
+    unknown.sort_by_key(|(_, place, name)| (*place, *name));
+    for item in unknown {
+        let before = |other: &(Option<u32>, u32, &String)| (other.1, other.2) < (item.1, item.2);
+        let at = sorted.iter().rposition(before).map_or(0, |at| at + 1);
         sorted.insert(at, item);
     }
-    sorted.into_iter().map(|(name, ..)| name).collect()
+    sorted.into_iter().map(|(.., name)| name.clone()).collect()
 }
 
 /// Settings that are said elsewhere or nowhere.
