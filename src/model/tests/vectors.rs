@@ -195,3 +195,47 @@ fn what_the_api_reads_and_writes_back() {
     assert!(tried > 10, "only {tried} cases");
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+#[test]
+fn each_interface_has_the_fields_that_the_api_shows() {
+    let Some(vectors) = vectors() else { return };
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for case in json_at(&vectors.join("api-pve9/index.json")).as_array().expect("a list") {
+        let Some(id) = case["case"].as_str() else { continue };
+        let (input, output) = (vectors.join("api-pve9/inputs").join(id), vectors.join("api-pve9/outputs").join(id));
+        let Ok(answers) = std::fs::read_dir(output.join("iface")) else { continue };
+        let pending = input.join("interfaces.new");
+        let file = if pending.exists() { pending } else { input.join("interfaces") };
+        let links = links(&json_at(&input.join("links.json")), &json_at(&input.join("active.json")));
+        let network = read(&std::fs::read(file).expect("an input"), &links).unwrap_or_else(|e| panic!("{id}: {e}"));
+        let mut found = shown(&network);
+        sorted_options(&mut found);
+        for (name, interface) in found["ifaces"].as_object_mut().into_iter().flatten() {
+            let names = links.other_names(name);
+            if !names.is_empty() {
+                interface["altnames"] = json!(names);
+            }
+        }
+        for answer in answers {
+            let path = answer.expect("a readable folder").path();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            // The records have `_` for `:` in their names.
+            let name = if found["ifaces"][&name].is_null() { name.replace('_', ":") } else { name };
+            let answer = json_at(&path);
+            if answer["status"] != 200 {
+                continue;
+            }
+            let mut expected = json!({"ifaces": {name.clone(): answer["body"]["data"]}});
+            sorted_options(&mut expected);
+            tried += 1;
+            let (expected, found) = (&expected["ifaces"][&name], &found["ifaces"][&name]);
+            if expected != found {
+                wrong.push(format!("{id}/{name}\n{expected}\nfound\n{found}"));
+            }
+        }
+    }
+    eprintln!("{} of {tried} interfaces agree", tried - wrong.len());
+    assert!(tried > 50, "only {tried} interfaces");
+    assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
+}
