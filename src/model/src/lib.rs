@@ -25,7 +25,9 @@ mod configuration;
 mod files;
 mod glob;
 mod hosts;
+mod validate;
 
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
 pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration};
+pub use validate::{Finding, Severity, validate, validate_settings};
