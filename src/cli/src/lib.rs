@@ -1,6 +1,8 @@
 //! What the command lines of our programs have in common: data on standard output, errors in one
 //! line on standard error, exit codes by kind. Never linked into the maintainer script.
 
+pub mod screen;
+
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -10,7 +12,7 @@ use host::Result;
 #[derive(Debug, Args)]
 pub struct Output {
     /// The form of the output.
-    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(long, visible_alias = "format", value_enum, default_value_t, value_name = "FORM")]
     pub output: Form,
 }
 
@@ -19,6 +21,7 @@ pub struct Output {
 pub enum Form {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// For programs; carries `schema_version`.
     Json,

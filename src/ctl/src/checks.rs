@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::screen::{Colours, wrap};
+use ::cli::screen::{Colours, wrap};
 
 /// How a check came out; the worst decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

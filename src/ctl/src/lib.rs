@@ -33,7 +33,6 @@ mod pick;
 mod preflight;
 mod redact;
 mod rollback;
-mod screen;
 mod services;
 mod snapshot;
 mod status;

@@ -1,6 +1,10 @@
 //! Applying a node's network configuration.
 //!
 //! ```text
+//!   pvenet ─► pvenet ─┬─► links    what the kernel has, by ip(8)
+//!                     ├─► model    interfaces(5) as Proxmox reads it, what is wrong with it (pure)
+//!                     └─► api      the same in the form of Proxmox's API (pure)
+//!
 //!   pvenet-legacy ─► cli ─► legacy ─┬─► check    may these files replace those? (model, pure)
 //!                                   ├─► history  snapshot, journal: who wrote what, how long it took
 //!                                   └─► pvesh ─► task: how Proxmox's task ended (pure)
@@ -12,8 +16,11 @@
 //! Every apply is journaled before anything changes, so that what Perl wrote is known as Perl's and
 //! never taken for a Rust state on trial.
 
+pub mod api;
 mod cli;
 pub mod legacy;
+mod links;
+pub mod pvenet;
 
 pub use cli::{cli, main};
 

@@ -32,7 +32,7 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
     vec![
         (
             "pve-network-rs",
-            vec![user(ctl::cli()), user(network::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)],
+            vec![user(ctl::cli()), user(network::pvenet::cli()), user(network::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),
     ]
@@ -116,6 +116,7 @@ mod tests {
         let files = tree(dir.path());
         for (package, section, name) in [
             ("pve-network-rs", 1, "migration-ctl"),
+            ("pve-network-rs", 1, "pvenet"),
             ("pve-network-rs", 1, "pvenet-legacy"),
             ("pve-network-rs", 8, "pve-network-rs-daemon"),
             ("pve-network-rs", 8, "pve-network-migration"),

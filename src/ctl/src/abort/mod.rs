@@ -18,8 +18,8 @@ use host::{Error, Kind, Lock, Result};
 
 use crate::Node;
 use crate::checks::COLUMNS;
-use crate::screen::{Colours, wrap};
 use ::cli::out;
+use ::cli::screen::{Colours, wrap};
 use state::{Abort, Outcome, Step, Taken, may_run};
 
 /// `migration-ctl abort …`.

@@ -374,7 +374,7 @@ fn the_table() {
             (_, other) => panic!("{name}: {other:?}"),
         }
         let report = Report { node: "n".into(), figures: figures(&facts), checks };
-        for line in report.text(crate::screen::Colours::NONE).lines().filter(|l| !l.starts_with("          > ")) {
+        for line in report.text(::cli::screen::Colours::NONE).lines().filter(|l| !l.starts_with("          > ")) {
             assert!(line.chars().count() <= 80, "{name}: {line}");
         }
     }

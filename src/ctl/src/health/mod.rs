@@ -8,7 +8,7 @@ use host::{Error, Kind, Result};
 
 use crate::Node;
 use crate::checks::{Report, State};
-use crate::screen::Colours;
+use ::cli::screen::Colours;
 use ::cli::{Form, Output, out};
 use facts::Facts;
 

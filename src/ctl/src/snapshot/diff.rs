@@ -12,7 +12,7 @@ use super::Diff;
 use crate::Node;
 use crate::pick::{MANUAL, find, pick};
 use crate::redact;
-use crate::screen::Colours;
+use ::cli::screen::Colours;
 use ::cli::{Form, out};
 
 /// What the present state is called.

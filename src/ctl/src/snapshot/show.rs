@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Node;
 use crate::pick::{MANUAL, find, pick};
-use crate::screen::cut;
+use ::cli::screen::cut;
 use ::cli::{Form, out};
 
 /// The widest line of a table.

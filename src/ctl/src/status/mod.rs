@@ -16,7 +16,6 @@ use clap::Args;
 use host::Result;
 
 use crate::Node;
-use crate::screen;
 use ::cli::{Form, Output, out};
 
 /// `migration-ctl status …`.
@@ -38,7 +37,7 @@ pub(crate) fn run(node: &Node, asked: &Status) -> Result<()> {
         });
         return out(value.map_err(|e| host::Error::new(format!("cannot write JSON: {e}")))?);
     }
-    for line in text::render(&facts, &next, screen::size(), screen::Colours::of_stdout()) {
+    for line in text::render(&facts, &next, ::cli::screen::size(), ::cli::screen::Colours::of_stdout()) {
         out(line)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, time};
 use super::next::Next;
-use crate::screen::{Colours, cut, wrap};
+use ::cli::screen::{Colours, cut, wrap};
 
 /// Where the values begin.
 const COLUMN: usize = 13;

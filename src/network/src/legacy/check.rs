@@ -29,7 +29,8 @@ pub(super) fn check(store: &Store, present: &Captured) -> Result<()> {
     restore::stays_reachable(store, &NetworkFiles::new(), &after)
 }
 
-fn before_and_after(present: &Captured) -> (NetworkFiles, NetworkFiles) {
+/// The network files as they are, and as a reload would make them.
+pub(crate) fn before_and_after(present: &Captured) -> (NetworkFiles, NetworkFiles) {
     let mut before = NetworkFiles::new();
     for (entry, content) in present.entries.iter().zip(&present.contents) {
         let path = entry.path.as_path();

@@ -19,6 +19,7 @@ use host::{Error, Kind, Lock, Result};
 use crate::Node;
 use pvesh::Pvesh;
 
+pub(crate) use check::before_and_after;
 pub use check::{INTERFACES, PENDING};
 
 /// The lock of everything in Proxmox that writes `interfaces.new`.

@@ -4,47 +4,54 @@ use std::io::IsTerminal;
 
 /// Colours by meaning; none where nobody would see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Colours(bool);
+pub struct Colours(bool);
 
 impl Colours {
     /// On a terminal, unless `NO_COLOR` says no (<https://no-color.org>) or the terminal can't.
-    pub(crate) fn of_stdout() -> Self {
+    pub fn of_stdout() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|t| t == "dumb");
         Self(std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb)
     }
 
-    #[cfg(test)]
-    pub(crate) const NONE: Self = Self(false);
+    /// Never any.
+    pub const NONE: Self = Self(false);
 
-    #[cfg(test)]
-    pub(crate) const ALWAYS: Self = Self(true);
+    /// Always, wherever it goes.
+    pub const ALWAYS: Self = Self(true);
 
-    pub(crate) fn red(self, text: &str) -> String {
+    /// What went away.
+    pub fn red(self, text: &str) -> String {
         self.paint("31", text)
     }
 
-    pub(crate) fn green(self, text: &str) -> String {
+    /// What is well, or new.
+    pub fn green(self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    pub(crate) fn cyan(self, text: &str) -> String {
+    /// A place.
+    pub fn cyan(self, text: &str) -> String {
         self.paint("36", text)
     }
 
-    pub(crate) fn yellow(self, text: &str) -> String {
+    /// To be looked at.
+    pub fn yellow(self, text: &str) -> String {
         self.paint("33", text)
     }
 
-    pub(crate) fn magenta(self, text: &str) -> String {
+    /// Nobody can tell.
+    pub fn magenta(self, text: &str) -> String {
         self.paint("35", text)
     }
 
-    pub(crate) fn alarm(self, text: &str) -> String {
+    /// To be mended now.
+    pub fn alarm(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
-    pub(crate) fn bold(self, text: &str) -> String {
+    /// What the eye shall find.
+    pub fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
 
@@ -54,7 +61,7 @@ impl Colours {
 }
 
 /// Columns and rows of the terminal that standard output is, if it is one.
-pub(crate) fn size() -> Option<(usize, usize)> {
+pub fn size() -> Option<(usize, usize)> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
@@ -64,7 +71,7 @@ pub(crate) fn size() -> Option<(usize, usize)> {
 
 /// Breaks a line at spaces so that none is wider than `width`; what follows the first is indented
 /// by `indent` more. A word that is wider stays whole.
-pub(crate) fn wrap(line: &str, width: usize, indent: usize) -> Vec<String> {
+pub fn wrap(line: &str, width: usize, indent: usize) -> Vec<String> {
     let own = line.len() - line.trim_start().len();
     let mut out = vec![" ".repeat(own)];
     for word in line.split_whitespace() {
@@ -84,7 +91,7 @@ pub(crate) fn wrap(line: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// The beginning of a text, with `…` where it was longer than `width`.
-pub(crate) fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

@@ -1,0 +1,5 @@
+//! The `pvenet` program; see the library.
+
+fn main() -> std::process::ExitCode {
+    network::pvenet::main()
+}
