@@ -23,7 +23,6 @@ fi
 # The toolchain is the stable one: what libFuzzer needs is there, only sanitizers are not; and without
 # unsafe code an address sanitizer would have nothing to say.
 (cd fuzz && RUSTC_BOOTSTRAP=1 "../$tools/bin/cargo-fuzz" build --sanitizer none >&2)
-cargo run --locked --quiet -p inputs -- fuzz/corpus
 
 # shellcheck disable=SC2046 # a list of names, meant to be split
 [ $# -gt 0 ] || set -- $(sed -n 's/^name = "\([a-z_]*\)"$/\1/p' fuzz/Cargo.toml)
@@ -34,10 +33,9 @@ for target in "$@"; do
 	mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/artifacts/$target"
 	log=fuzz/artifacts/$target.log
 	dictionary=fuzz/dictionaries/$target.dict
-	[ -e "$dictionary" ] || dictionary=/dev/null
 	code=0
 	# More than 10 s for one input is a hang, more than 1 GiB in all a leak or a bomb.
-	"$bins/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" "-artifact_prefix=fuzz/artifacts/$target/" \
+	SAMPLES=fuzz/corpus/$target "$bins/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" "-artifact_prefix=fuzz/artifacts/$target/" \
 		"-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 		"-dict=$dictionary" >"$log" 2>&1 || code=$?
 	stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -n 1; }

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| inputs::states::snapshot(bytes));
+libfuzzer_sys::fuzz_target!(init: inputs::samples::put("snapshot"), |bytes: &[u8]| inputs::states::snapshot(bytes));

@@ -20,7 +20,8 @@ pub fn call(bytes: &[u8]) {
     let database = admindir(&root, Some(told));
     assert!(database.starts_with(root.base()), "{database:?} lies in the root");
     let Ok((script, _)) = identify(&name.to_string_lossy(), &executable) else { return };
-    assert!(executable.to_string_lossy().ends_with(script.name()));
+    let called = executable.file_name().unwrap_or_default().to_string_lossy();
+    assert!(called.ends_with(script.name()), "{called:?} is {script:?}");
     let arguments: Vec<String> = fields.map(|a| a.to_string_lossy().into_owned()).collect();
     let call = Call::parse(script, &arguments);
     let said = Invocation { script, arguments }.to_string();

@@ -65,6 +65,16 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
+/// Writes the good samples of one input into the folder that `$SAMPLES` names, if it does: what a fuzz target
+/// does when it starts, so that it begins with them.
+pub fn put(name: &str) {
+    let Some(folder) = std::env::var_os("SAMPLES").map(std::path::PathBuf::from) else { return };
+    for (number, sample) in of(name).iter().enumerate() {
+        let file = folder.join(format!("sample-{number}"));
+        std::fs::write(&file, sample).unwrap_or_else(|e| panic!("cannot write {}: {e}", file.display()));
+    }
+}
+
 fn hook() -> Vec<u8> {
     trailer::append(b"\x7fELF program", b"format = 1\n", b"keys")
 }
