@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill deb lint piuparts fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb lint piuparts fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -40,6 +40,9 @@ bench: deps-test deb ## our package and snapshots against their peers, side by s
 
 drill: deps-drill deb ## every call dpkg makes, at every fault: hours, see docs/faults.md
 	scripts/drill.sh
+
+fuzz: ## every reader of what others wrote, SECONDS=60 each: executions and coverage in dist/fuzz.json
+	scripts/fuzz.sh
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh

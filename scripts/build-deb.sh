@@ -1,5 +1,6 @@
 #!/bin/sh
-# build-deb.sh: dist/pve-network-rs_<version>_amd64.deb, dist/debseal and dist/debseal-drill.
+# build-deb.sh: dist/pve-network-rs_<version>_amd64.deb; the toolkit: dist/debseal, dist/debseal-drill and its
+# page, dist/maintscript-hook; and the example made with it, dist/examples/*.deb.
 #
 #   KEYS="a.pgp b.pgp"   certificates to seal in, instead of debian/keys/*.pgp
 #   SIGN_KEY=FINGERPRINT signs with this key of gpg's
@@ -38,7 +39,11 @@ done
 [ -z "${SIGN_KEY:-}" ] || "$target/release/debseal" sign --key "$SIGN_KEY" "$stage/$name"
 
 # Last, and by rename: a package that lies in dist/ is complete.
-install -m 755 "$target/release/debseal" "$target/release/debseal-drill" dist
+install -m 755 "$target/release/debseal" "$target/release/debseal-drill" \
+	"$target/x86_64-unknown-linux-gnu/hook/maintscript-hook" dist
+install -m 644 dist/pages/debseal-drill/man1/debseal-drill.1 dist
+rm -f dist/examples/*.deb
+examples/chrony-site/build.sh dist/examples
 cp "$stage/$name" "dist/.$name"
 mv "dist/.$name" "dist/$name"
 echo "dist/$name"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test, demo, drill. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo, drill, fuzz. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -28,6 +28,7 @@ packages() {
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
 		test  zstd            a second opinion on the diagnostics bundle
+		fuzz  g++             builds libFuzzer
 		drill e2fsprogs       a disk whose power is cut, with ext4
 		drill xfsprogs        the same with XFS
 		drill btrfs-progs     the same with Btrfs

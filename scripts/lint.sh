@@ -3,13 +3,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-git ls-files -z --cached --others --exclude-standard 'scripts/*.sh' .ci/run | xargs -0 shellcheck
+git ls-files -z --cached --others --exclude-standard 'scripts/*.sh' 'examples/*.sh' .ci/run | xargs -0 shellcheck
 # Each as the bench puts it together, out of two.
 for script in preinst postinst prerm postrm; do
 	cat tests/bash-package/common.sh "tests/bash-package/$script" | shellcheck --shell=bash -
 done
 scripts/hook-deps.sh
-for deb in dist/*.deb; do
-	[ -e "$deb" ] || { echo "no package in dist/: run make deb" >&2; exit 1; }
+for deb in dist/*.deb dist/examples/*.deb; do
+	[ -e "$deb" ] || { echo "no $deb: run make deb" >&2; exit 1; }
 	lintian --allow-root --fail-on error,warning "$deb"
 done

@@ -167,19 +167,23 @@ impl Journal {
 
     /// Everything in it; `None` if there is no journal.
     pub fn read(&self) -> Result<Option<Contents>> {
-        let Some(bytes) = files::read_plain(&self.path, LIMIT)? else { return Ok(None) };
-        let mut out = Contents::default();
+        Ok(files::read_plain(&self.path, LIMIT)?.map(|bytes| Contents::parse(&bytes)))
+    }
+}
+
+impl Contents {
+    /// Reads lines; what can't be read is counted.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut out = Self::default();
         for line in bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
             match serde_json::from_slice(line) {
                 Ok(event) => out.events.push(event),
                 Err(_) => out.damaged += 1,
             }
         }
-        Ok(Some(out))
+        out
     }
-}
 
-impl Contents {
     /// Ids of operations that match, in order.
     pub fn operations(&self, wanted: impl Fn(&Event) -> bool) -> Vec<String> {
         self.events
@@ -205,8 +209,12 @@ impl Contents {
 
     /// Operations that were taken back.
     pub fn taken_back(&self) -> BTreeSet<String> {
+        self.ended(|outcome| *outcome == Outcome::RolledBack)
+    }
+
+    fn ended(&self, how: fn(&Outcome) -> bool) -> BTreeSet<String> {
         let ids = self.events.iter().filter_map(|e| match e {
-            Event::End { id, outcome: Outcome::RolledBack, .. } => Some(id.clone()),
+            Event::End { id, outcome, .. } if how(outcome) => Some(id.clone()),
             _ => None,
         });
         ids.collect()
@@ -215,11 +223,8 @@ impl Contents {
     /// Rust operations that neither came to their end nor went back: their program was killed, or
     /// they failed and taking them back failed as well.
     pub fn unfinished(&self) -> Vec<String> {
-        let settled = |o: &Outcome| *o != Outcome::Failed;
-        let ended = |wanted: &str| {
-            self.events.iter().any(|e| matches!(e, Event::End { id, outcome, .. } if id == wanted && settled(outcome)))
-        };
-        self.operations(|e| matches!(e, Event::Begin { id, backend: Backend::Rust, .. } if !ended(id)))
+        let ended = self.ended(|outcome| *outcome != Outcome::Failed);
+        self.operations(|e| matches!(e, Event::Begin { id, backend: Backend::Rust, .. } if !ended.contains(id)))
     }
 
     /// Rust operations that began while `transaction` was open.

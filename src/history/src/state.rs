@@ -24,9 +24,13 @@ struct Head {
 /// # Errors
 /// It can't be read, is damaged, or is of a newer version: then nothing may be done by it.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let Some(bytes) = files::read_plain(path, LIMIT)? else { return Ok(None) };
+    files::read_plain(path, LIMIT)?.map(|bytes| parse(&bytes, path)).transpose()
+}
+
+/// The same from its bytes.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T> {
     let damaged = |e: serde_json::Error| Error::new(format!("{} is damaged: {e}", path.display()));
-    let head: Head = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
     if head.format != FORMAT {
         return Err(Error::new(format!(
             "{} has format {}, of another version of the package; this one understands {FORMAT}",
@@ -34,7 +38,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
             head.format
         )));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    serde_json::from_slice(bytes).map_err(damaged)
 }
 
 /// The file's text.

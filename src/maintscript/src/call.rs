@@ -1,6 +1,7 @@
 //! The calls that dpkg makes (Debian Policy 6.5 to 6.8), told apart and nothing else.
 
 use std::fmt;
+use std::path::Path;
 
 /// Which of the four scripts this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,7 +125,8 @@ impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.script.name())?;
         for argument in &self.arguments {
-            write!(f, " {}", if argument.is_empty() { "\"\"" } else { argument })?;
+            let shown = host::escape::escape(Path::new(argument));
+            write!(f, " {}", if shown.is_empty() { "\"\"" } else { &shown })?;
         }
         Ok(())
     }

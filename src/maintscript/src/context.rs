@@ -1,6 +1,7 @@
 //! Where a script runs and for whom: dpkg's environment (dpkg(1), "ENVIRONMENT"), read once.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use history::Store;
@@ -40,17 +41,7 @@ impl Context {
     pub fn from_dpkg() -> Result<Self> {
         let executable = host::executable();
         let name = env::var("DPKG_MAINTSCRIPT_NAME").unwrap_or_default();
-        let called = executable.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let own = called.rsplit('.').next().unwrap_or_default();
-        if name.is_empty() {
-            return Err(Error::new(format!("{called} is a maintainer script and is run by dpkg only")));
-        }
-        if own != name {
-            return Err(Error::new(format!(
-                "dpkg says this is {name}, but it was started as {called}: it does nothing"
-            )));
-        }
-        let script = Script::from_name(&name).ok_or_else(|| Error::new(format!("{name} is no maintainer script")))?;
+        let (script, naming) = identify(&name, &executable)?;
         let carried = seal::trailer::read(&executable)?.ok_or_else(|| {
             Error::new(format!("{} was never sealed: it carries no hooks.toml", executable.display()))
         })?;
@@ -64,14 +55,10 @@ impl Context {
             )));
         }
         let root = Root::from_env();
-        let naming = match called.strip_suffix(&format!(".{name}")) {
-            Some(prefix) => Naming::Info(prefix.to_owned()),
-            None => Naming::Plain,
-        };
         let folder = executable.parent().unwrap_or(Path::new("/")).to_owned();
         let arguments = env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
         Ok(Self {
-            admindir: admindir(&root),
+            admindir: admindir(&root, env::var_os("DPKG_ADMINDIR")),
             store: policy.store(&root, Clock::System),
             switch: policy.switch(&root),
             version: version(&naming.path(&folder, manifest::NAME)),
@@ -94,10 +81,29 @@ impl Context {
     }
 }
 
+/// Which script this is, by what dpkg says and by the name under which it was started; and how the
+/// control files beside it are named. The two names have to agree.
+pub fn identify(name: &str, executable: &Path) -> Result<(Script, Naming)> {
+    let called = executable.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let own = called.rsplit('.').next().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Error::new(format!("{called} is a maintainer script and is run by dpkg only")));
+    }
+    if own != name {
+        return Err(Error::new(format!("dpkg says this is {name}, but it was started as {called}: it does nothing")));
+    }
+    let script = Script::from_name(name).ok_or_else(|| Error::new(format!("{name} is no maintainer script")))?;
+    let naming = match called.strip_suffix(&format!(".{name}")) {
+        Some(prefix) => Naming::Info(prefix.to_owned()),
+        None => Naming::Plain,
+    };
+    Ok((script, naming))
+}
+
 /// dpkg's database: `DPKG_ADMINDIR` as dpkg sees it, which without a chroot may or may not include
 /// the root.
-fn admindir(root: &Root) -> PathBuf {
-    match env::var_os("DPKG_ADMINDIR") {
+pub fn admindir(root: &Root, told: Option<OsString>) -> PathBuf {
+    match told {
         Some(dir) if !dir.is_empty() => {
             let dir = PathBuf::from(dir);
             if dir.starts_with(root.base()) { dir } else { root.path(dir) }

@@ -14,7 +14,7 @@
 //! The rules of going back are in [`history::plan`]; what a package asks for is in [`policy`].
 
 pub mod call;
-mod context;
+pub mod context;
 pub mod decide;
 pub mod policy;
 pub mod removal;

@@ -93,8 +93,7 @@ impl Policy {
         if self.format != 1 {
             return wrong(format!("format {} is not known; this version reads format 1", self.format));
         }
-        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-        if self.package.len() < 2 || !self.package.bytes().all(word) {
+        if !seal::control::is_package_name(&self.package) {
             return wrong(format!("package {:?} is no package name (Debian Policy 5.6.1)", self.package));
         }
         below("state", &self.state, "/var/lib")?;
@@ -129,6 +128,9 @@ impl Policy {
             let wrong = |what: &str| Err(Error::new(format!("capture {:?}: {what}", item.path)));
             let path = Path::new(&item.path);
             let folder = item.pattern().map_or(path, |(folder, _)| folder);
+            if item.path.contains(char::is_control) || item.name.contains(char::is_control) {
+                return wrong("a path or name holds a control character");
+            }
             if !path.is_absolute() || item.path.split('/').any(|part| part == ".." || part == ".") {
                 return wrong("it must be an absolute path without . and ..");
             }
@@ -195,6 +197,7 @@ impl Policy {
 
 fn below(key: &str, path: &Path, folder: &str) -> Result<()> {
     let plain = path.components().skip(1).all(|c| matches!(c, std::path::Component::Normal(_)));
+    let plain = plain && !path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control);
     if plain && path.starts_with(folder) && path != Path::new(folder) {
         return Ok(());
     }

@@ -35,6 +35,8 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
             vec![user(ctl::cli()), user(network::pvenet::cli()), user(network::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),
+        // Never in a package for nodes: its page goes beside it in dist/.
+        ("debseal-drill", vec![user(drill::cli::cli())]),
     ]
 }
 
@@ -121,6 +123,7 @@ mod tests {
             ("pve-network-rs", 8, "pve-network-rs-daemon"),
             ("pve-network-rs", 8, "pve-network-migration"),
             ("debseal", 1, "debseal"),
+            ("debseal-drill", 1, "debseal-drill"),
         ] {
             for file in [
                 format!("man{section}/{name}.{section}"),

@@ -14,6 +14,8 @@ pub struct Control {
 
 /// `control` files are small; more than this is not one.
 const MAX_SIZE: usize = 1 << 20;
+/// More fields than any package has; each is compared with all before it.
+const MAX_FIELDS: usize = 1000;
 
 impl Control {
     /// Reads the file. Exactly one paragraph, no field twice, no comments, valid `Package`,
@@ -45,6 +47,9 @@ impl Control {
             let name_ok = |c: char| c.is_ascii_graphic();
             if name.is_empty() || name.starts_with(['#', '-']) || !name.chars().all(name_ok) {
                 return Err(wrong(at, "is no field"));
+            }
+            if fields.len() == MAX_FIELDS {
+                return Err(wrong(at, "is one field too many"));
             }
             if fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 return Err(wrong(at, &format!("field {name} is there twice")));

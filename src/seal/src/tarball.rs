@@ -13,6 +13,9 @@ use crate::manifest::{ControlFile, Entry};
 use crate::refuse::refused;
 use crate::{compress, manifest};
 
+/// More control files than any package has; each is compared with all that are listed.
+const MAX_CONTROL_FILES: usize = 1000;
+
 pub use write::{control_archive, plain_control_archive};
 
 /// One file of a control archive.
@@ -49,6 +52,9 @@ pub fn control_members(member: &str, source: &mut dyn Read) -> Result<Vec<Contro
                 "{} is not a plain file of a plain name without dots (dpkg would drop it)",
                 entry.path
             )));
+        }
+        if files.len() == MAX_CONTROL_FILES {
+            return Err(refused(format!("it has more than {MAX_CONTROL_FILES} files")));
         }
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(|e| compress::damaged(&e))?;

@@ -1,6 +1,6 @@
 //! `manifest.json`: everything about a snapshot that its files don't say themselves.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use host::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ impl Manifest {
     }
 
     /// The file's text: the manifest with a checksum over everything else in it.
-    pub(crate) fn render(&self) -> Result<Vec<u8>> {
+    pub fn render(&self) -> Result<Vec<u8>> {
         let failed = |e: serde_json::Error| Error::new(format!("cannot write {MANIFEST}: {e}"));
         let mut value = serde_json::to_value(self).map_err(failed)?;
         let checksum = checksum(&value);
@@ -96,7 +96,17 @@ impl Manifest {
     }
 
     /// Reads what [`Manifest::render`] wrote; anything altered is an error that says what.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let manifest = Self::read(bytes)?;
+        // What is restored is taken from there.
+        let inside = |name: &Path| name.components().all(|c| matches!(c, Component::Normal(_)));
+        match manifest.entries.iter().find(|e| !inside(e.name.as_path())) {
+            Some(entry) => Err(Error::new(format!("its {MANIFEST} is damaged: {} is outside of it", entry.name))),
+            None => Ok(manifest),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
         // Two hundred of them are read for one `status`: the common case takes no detour.
         if as_rendered(bytes)
             && let Ok(manifest) = serde_json::from_slice::<Self>(bytes)

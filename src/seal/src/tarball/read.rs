@@ -7,7 +7,7 @@ use host::Result;
 
 use super::header::{BLOCK, Header, Type};
 use crate::compress::damaged;
-use crate::manifest::{Entry, Kind};
+use crate::manifest::{Entry, Kind, MAX_SIZE};
 use crate::refuse::refused;
 
 /// dpkg packages of the whole archive stay below this by a factor of ten.
@@ -15,6 +15,8 @@ const MAX_ENTRIES: usize = 1_000_000;
 /// As PATH_MAX.
 const MAX_NAME: u64 = 4096;
 /// GNU tar fills its last record of 10 KiB; more than this behind the end is not padding.
+/// How deep a path may lie: each folder above it is looked up.
+const MAX_DEPTH: usize = 128;
 const MAX_PADDING: u64 = 1 << 20;
 
 /// Reads the archive to its very end. `content` is called for each directory, link and file, must
@@ -27,6 +29,7 @@ pub(super) fn walk(
     let mut entries: Vec<Entry> = Vec::new();
     let mut long_name = None;
     let mut long_target = None;
+    let mut text = 0;
     while let Some(block) = next_block(source)? {
         let header = Header::parse(&block)?;
         match header.kind {
@@ -46,6 +49,11 @@ pub(super) fn walk(
         let shown = crate::escape::escape(&path);
         if entries.len() == MAX_ENTRIES {
             return Err(refused(format!("it has more than {MAX_ENTRIES} members")));
+        }
+        // A name costs nothing in a compressed archive, so it would be a bomb of its own.
+        text += shown.len() + crate::escape::escape(&target).len();
+        if text > MAX_SIZE {
+            return Err(refused("its names are longer than a manifest can list"));
         }
         if seen.insert(path.clone(), entries.len()).is_some() {
             return Err(refused(format!("{shown} is there twice")));
@@ -201,6 +209,9 @@ fn canonical(name: &[u8], kind: Type) -> Result<Vec<u8>> {
 /// A folder on the way that is a link or a file would lead the member elsewhere.
 fn parents(path: &[u8], shown: &str, seen: &HashMap<Vec<u8>, usize>, entries: &[Entry]) -> Result<()> {
     let slashes = path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/');
+    if slashes.clone().count() >= MAX_DEPTH {
+        return Err(refused(format!("{shown} lies deeper than {MAX_DEPTH} folders")));
+    }
     for (end, _) in slashes {
         let parent = seen.get(&path[..end]).and_then(|i| entries.get(*i));
         if let Some(parent) = parent.filter(|p| p.kind != Kind::Dir) {
