@@ -54,6 +54,12 @@ pub(crate) struct Cli {
     /// Chooses the sample
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Only every Nth point, from the Kth on: N such runs try all
+    #[arg(long, value_name = "K/N", value_parser = part)]
+    pub(crate) part: Option<(usize, usize)>,
+    /// Begin no run after so many minutes; the report counts what is left
+    #[arg(long, value_name = "N")]
+    pub(crate) minutes: Option<u64>,
     /// Run this case alone, and show what dpkg said and which calls were made
     #[arg(long, value_name = "CASE", conflicts_with_all = ["sample", "flows", "list"])]
     pub(crate) only: Option<String>,
@@ -75,6 +81,12 @@ pub(crate) struct Cli {
     /// The package
     #[arg(value_name = "FILE.deb")]
     pub(crate) file: PathBuf,
+}
+
+/// `2/5`: the second of five.
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    numbers.filter(|(k, n)| 1 <= *k && k <= n).ok_or_else(|| "a part is like 2/5: the second of five".to_owned())
 }
 
 /// For whom the answer is.
@@ -111,5 +123,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         cli().debug_assert();
+    }
+
+    #[test]
+    fn a_part_is_one_of_so_many() {
+        assert_eq!(part("2/5"), Ok((2, 5)));
+        for wrong in ["", "2", "0/5", "6/5", "1/0", "a/b"] {
+            assert!(part(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -49,7 +49,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use host::{Error, IoContext, Kind, Result};
@@ -152,7 +152,7 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let wanted: Vec<Fault> = cli.faults.iter().map(|f| f.parse()).collect::<Result<_>>()?;
     let mut places = scenarios(setting, flows, jobs, &cli.power, &mut report);
-    report.points = places.len();
+    report.found(&places);
     places.retain(|place| {
         let fault = place.case.point.as_ref().map(|p| p.fault);
         let at_site = cli.site.as_ref().is_none_or(|site| place.site.contains(site));
@@ -162,14 +162,19 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
         let lines: Vec<String> = places.iter().map(|p| format!("{}  {}\n", p.case, p.site)).collect();
         return Ok((lines.concat(), true));
     }
-    if let Some(count) = cli.sample {
-        places = plan::sample(places, count, cli.seed);
+    if let Some((k, n)) = cli.part {
+        places = places.into_iter().skip(k - 1).step_by(n).collect();
     }
+    // All of them as well: where time runs out, what was tried is spread over all kinds of points.
+    places = plan::sample(places, cli.sample.unwrap_or(usize::MAX), cli.seed);
     let bar = bar(places.len(), "faults");
     let cases: Vec<Case> = places.iter().map(|p| p.case.clone()).collect();
     let sites: std::collections::HashMap<&Case, &str> = places.iter().map(|p| (&p.case, p.site.as_str())).collect();
     let mut broken = 0;
-    pool::all(setting, &cases, jobs, |case, verdict| {
+    let until = cli.minutes.map(|minutes| began + Duration::from_secs(60 * minutes));
+    report.left = cases.len();
+    pool::all(setting, &cases, jobs, until, |case, verdict| {
+        report.left -= 1;
         report.take(&case, sites.get(&case).copied().unwrap_or_default(), &verdict);
         broken += usize::from(verdict.map_or(true, |v| !v.violations.is_empty()));
         bar.set_message(format!("{broken} broken"));
@@ -188,7 +193,7 @@ fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, power: &[Disk], rep
     while !level.is_empty() {
         let cases: Vec<Case> = level.drain(..).map(|scenario| Case { scenario, point: None }).collect();
         bar.inc_length(cases.len() as u64);
-        pool::all(setting, &cases, jobs, |case, verdict| {
+        pool::all(setting, &cases, jobs, None, |case, verdict| {
             report.take(&case, "", &verdict);
             if let Ok(verdict) = &verdict {
                 level.extend(plan::deeper(verdict));

@@ -1,6 +1,8 @@
 //! Which cases there are: found by running the package, since only that tells which scripts dpkg
 //! calls after a failure and which system calls they make.
 
+use std::collections::HashSet;
+
 use crate::case::{Case, Point, Scenario};
 use crate::fault::{Disk, Fault};
 use crate::flow::Stage;
@@ -97,11 +99,22 @@ fn without_numbers(path: &str) -> String {
     out
 }
 
-/// A choice of `count`, the same for the same seed, in an order that spreads over all of them.
+/// A choice of `count`, the same for the same seed. Its order spreads over all of them: first each
+/// fault at each call site of each script in some scenario, then in all of them, then the other calls
+/// at the same sites.
 pub fn sample(mut places: Vec<Place>, count: usize, seed: u64) -> Vec<Place> {
     fastrand::Rng::with_seed(seed).shuffle(&mut places);
-    places.truncate(count);
-    places
+    let (mut kinds, mut distinct) = (HashSet::new(), HashSet::new());
+    let rank = |place: &Place| {
+        let point = place.case.point.as_ref().map(|p| (p.label.clone(), p.fault));
+        let kind = (point, place.site.clone());
+        let new = distinct.insert((place.case.scenario.clone(), kind.clone()));
+        if kinds.insert(kind) { 0 } else { 2 - u8::from(new) }
+    };
+    let ranks: Vec<u8> = places.iter().map(rank).collect();
+    let mut ranked: Vec<(u8, Place)> = ranks.into_iter().zip(places).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, place)| place).take(count).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +180,20 @@ mod tests {
     #[test]
     fn numbers_in_names_do_not_count() {
         assert_eq!(site("rename", "/s/.f.new.12.345", "/s/f"), "rename /s/.f.new.N.N -> /s/f");
+    }
+
+    #[test]
+    fn a_sample_begins_with_what_was_not_tried_yet() {
+        let call = |scenario: &str| places(&verdict(scenario, &["a:b", "c:d"], &["c:d write", "c:d write"]), &[]);
+        let all: Vec<Place> = call("install!a:b").into_iter().chain(call("upgrade!a:b")).collect();
+        let kinds = all.len() / 4; // two scenarios, two calls at one site
+        let taken = sample(all, usize::MAX, 3);
+        let faults = |places: &[Place]| -> HashSet<Fault> {
+            places.iter().map(|p| p.case.point.as_ref().unwrap().fault).collect()
+        };
+        assert_eq!(faults(&taken[..kinds]).len(), kinds);
+        assert_eq!(faults(&taken[kinds..2 * kinds]).len(), kinds);
+        assert_eq!(taken.len(), 4 * kinds);
     }
 
     #[test]

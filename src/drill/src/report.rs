@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, Tes
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::plan::Place;
 use crate::run::{Verdict, Violation};
 
 /// Counts of one flow.
@@ -49,6 +50,14 @@ pub struct Report {
     pub seed: u64,
     /// Points that there are: every fault at every changing call of every scenario.
     pub points: usize,
+    /// The kinds of them: distinct (scenario, script call, call site, fault).
+    pub distinct_points: usize,
+    /// Distinct (script call, call site) that there are.
+    pub call_sites: usize,
+    /// Of these, the ones at which a fault struck.
+    pub call_sites_fired: usize,
+    /// Points that were to be tried, and for which there was no time.
+    pub left: usize,
     /// Runs altogether.
     pub runs: usize,
     /// Distinct (scenario, script call, call site, fault) that were tried.
@@ -67,6 +76,8 @@ pub struct Report {
     cases: Vec<(Case, Vec<Violation>)>,
     #[serde(skip)]
     sites: BTreeSet<(String, String, String, String)>,
+    #[serde(skip)]
+    fired_at: BTreeSet<(String, String)>,
 }
 
 impl Report {
@@ -79,6 +90,10 @@ impl Report {
             suite: suite.to_owned(),
             seed,
             points: 0,
+            distinct_points: 0,
+            call_sites: 0,
+            call_sites_fired: 0,
+            left: 0,
             runs: 0,
             distinct: 0,
             fired: 0,
@@ -88,7 +103,17 @@ impl Report {
             violations: Vec::new(),
             cases: Vec::new(),
             sites: BTreeSet::new(),
+            fired_at: BTreeSet::new(),
         }
+    }
+
+    /// Takes in which points there are.
+    pub fn found(&mut self, places: &[Place]) {
+        let at = |place: &Place| Some((place.case.point.as_ref()?.label.clone(), place.site.clone()));
+        let kind = |place: &Place| Some((place.case.scenario.clone(), at(place)?, place.case.point.as_ref()?.fault));
+        self.points = places.len();
+        self.distinct_points = places.iter().filter_map(kind).collect::<BTreeSet<_>>().len();
+        self.call_sites = places.iter().filter_map(at).collect::<BTreeSet<_>>().len();
     }
 
     /// Takes a verdict in; a case that could not be run to its end is a violation.
@@ -114,6 +139,8 @@ impl Report {
                         point.fault.to_string(),
                     ));
                     self.distinct = self.sites.len();
+                    self.fired_at.insert((point.label.clone(), site.to_owned()));
+                    self.call_sites_fired = self.fired_at.len();
                 }
             }
         }
@@ -148,7 +175,8 @@ impl Report {
         }
         let _ = writeln!(
             out,
-            "\n{} {} on {}: {} runs in {} s, {} of {} points, {} distinct (scenario, script, call site, fault); seed {}",
+            "\n{} {} on {}: {} runs in {} s, {} of {} points; {} of {} distinct (scenario, script, call site, \
+             fault); a fault struck at {} of {} call sites; seed {}",
             self.package,
             self.version,
             self.suite,
@@ -157,8 +185,14 @@ impl Report {
             self.fired,
             self.points,
             self.distinct,
+            self.distinct_points,
+            self.call_sites_fired,
+            self.call_sites,
             self.seed
         );
+        if self.left > 0 {
+            let _ = writeln!(out, "{} points were not tried: time was up", self.left);
+        }
         let broken = self.cases.iter().filter(|(_, v)| !v.is_empty()).count();
         let _ = writeln!(out, "{} violations in {broken} cases", self.violations.len());
         for found in &self.violations {

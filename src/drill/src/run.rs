@@ -318,18 +318,15 @@ impl Run<'_> {
         }
     }
 
-    /// Where the disk took no byte until the last script was gone, what is on trial stays, and each
-    /// file has been named.
+    /// Where the disk took no byte until the last script was gone, what is on trial stays, each file
+    /// that does having been named; a restore that was cut short waits for the next install.
     fn kept_and_said(&mut self) -> Result<bool> {
         let (Some(kept), Some(before), true) = (self.prepared.sets.get("b"), self.prepared.sets.get("a"), self.lasting)
         else {
             return Ok(false);
         };
         let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?.captured;
-        let named = |(path, digest): (&PathBuf, &String)| {
-            before.get(path) == Some(digest) || self.said.contains(&path.display().to_string())
-        };
-        self.stays = now == *kept && kept.iter().all(named);
+        self.stays = now != *before && stays_named(&now, kept, before, &self.said);
         Ok(self.stays)
     }
 
@@ -388,5 +385,37 @@ impl Run<'_> {
         );
         self.complain(When::Purged, left);
         Ok(())
+    }
+}
+
+/// Whether each file is as it was or has gone back, and the ones that are as they were were named.
+fn stays_named(now: &Digests, kept: &Digests, before: &Digests, said: &str) -> bool {
+    let mut paths = now.keys().chain(kept.keys()).chain(before.keys());
+    paths.all(|path| {
+        let here = now.get(path);
+        here == before.get(path) || (here == kept.get(path) && said.contains(&path.display().to_string()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_on_trial_was_named() {
+        let set = |pairs: &[(&str, &str)]| -> Digests {
+            pairs.iter().map(|(path, digest)| (PathBuf::from(path), (*digest).to_owned())).collect()
+        };
+        let (before, kept) = (set(&[("/x", "a"), ("/y", "a")]), set(&[("/x", "b"), ("/y", "b"), ("/new", "b")]));
+        let said = "cannot replace /y: Permission denied";
+        for (now, fine) in [
+            (set(&[("/x", "a"), ("/y", "b")]), true),
+            (set(&[("/x", "b"), ("/y", "b")]), false),
+            (set(&[("/x", "a"), ("/y", "?")]), false),
+            (set(&[("/x", "a"), ("/y", "b"), ("/new", "b")]), false),
+            (set(&[("/x", "a"), ("/y", "b"), ("/else", "b")]), false),
+        ] {
+            assert_eq!(stays_named(&now, &kept, &before, said), fine, "{now:?}");
+        }
     }
 }

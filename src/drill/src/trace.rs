@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use host::{Error, IoContext, Result};
 use nix::errno::Errno;
@@ -346,20 +346,28 @@ fn absolute(pid: Pid, dir: i32, path: &str) -> String {
         return path.to_owned();
     }
     let folder = match dir {
-        libc::AT_FDCWD => link(&format!("/proc/{pid}/cwd")),
-        dir => link(&format!("/proc/{pid}/fd/{dir}")),
+        libc::AT_FDCWD => place(pid, "cwd"),
+        dir => place(pid, &format!("fd/{dir}")),
     };
     format!("{}/{path}", folder.trim_end_matches('/'))
 }
 
 fn of_descriptor(pid: Pid, descriptor: i32) -> String {
-    let path = link(&format!("/proc/{pid}/fd/{descriptor}"));
+    let path = place(pid, &format!("fd/{descriptor}"));
     let is_output = path.ends_with(" (deleted)") || path.starts_with("pipe:") || path.starts_with("/dev/");
     if (1..=2).contains(&descriptor) && is_output { OUTPUT.to_owned() } else { path }
 }
 
-fn link(path: &str) -> String {
-    fs::read_link(path).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
+/// Where a link of the process in `/proc` leads, as the process itself would say it: the kernel tells
+/// it as seen from here, and where this program runs in a chroot the machine's root is not `/`.
+fn place(pid: Pid, name: &str) -> String {
+    let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    below(&link("root"), &link(name)).to_string_lossy().into_owned()
+}
+
+/// `path` as seen from `root`; one that lies elsewhere, such as a pipe, stays as it is.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).map_or_else(|_| path.to_owned(), |inside| Path::new("/").join(inside))
 }
 
 /// The text that ends with a zero byte at this address of the process.
@@ -387,6 +395,19 @@ fn text_at(pid: Pid, address: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_as_the_process_sees_them() {
+        for (root, path, seen) in [
+            ("/", "/var/lib/x", "/var/lib/x"),
+            ("/srv/clean", "/srv/clean/var/lib/x", "/var/lib/x"),
+            ("/srv/clean", "/srv/clean", "/"),
+            ("/srv/clean", "/srv/cleaner/x", "/srv/cleaner/x"),
+            ("/srv/clean", "pipe:[17]", "pipe:[17]"),
+        ] {
+            assert_eq!(below(Path::new(root), Path::new(path)), Path::new(seen), "{path}");
+        }
+    }
 
     #[test]
     fn scripts_are_told_by_where_dpkg_starts_them() {

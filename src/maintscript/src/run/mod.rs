@@ -229,7 +229,13 @@ impl<'a> Runner<'a> {
         let id = match same {
             Some(snapshot) => snapshot.id.clone(),
             None => {
-                let first = existing.is_empty() && !store.journal().path().exists();
+                // Nothing was installed: what is here already was left by a purge that a full or failing disk cut
+                // short, or by an install that never came to its end, and then the first one is among them.
+                let first = if old.is_empty() && !reuse {
+                    !existing.iter().any(|s| s.manifest.as_ref().is_ok_and(|m| m.first))
+                } else {
+                    existing.is_empty() && !store.journal().path().exists()
+                };
                 let reason = self.cx.invocation.to_string();
                 let why = Why { reason, first, version: old.to_owned(), phase: self.phase_now(), ..Why::default() };
                 let taken = snapshot::capture(store, &present, &why)?;

@@ -84,9 +84,9 @@ impl Runner<'_> {
         let manual = store.manual_backups();
         // Last of all, so that no writer gets in before everything else is gone.
         let last = ["fence", "lock"].map(|name| store.path(name));
-        for path in entries.flatten().map(|e| e.path()).filter(|p| *p != manual && !last.contains(p)) {
-            files::remove_tree(&path)?;
-        }
+        let rest = entries.flatten().map(|e| e.path()).filter(|p| *p != manual && !last.contains(p));
+        // What can't go bars nothing else here either; the lock stays with it.
+        rest.map(|path| files::remove_tree(&path)).fold(Ok(()), Result::and)?;
         for path in &last {
             files::remove(path)?;
         }
