@@ -32,7 +32,13 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
     vec![
         (
             "pve-network-rs",
-            vec![user(ctl::cli()), user(network::pvenet::cli()), user(network::cli()), daemon(service::DAEMON), daemon(service::MIDDLEWARE)],
+            vec![
+                user(ctl::cli()),
+                user(network::pvenet::cli()),
+                user(network::cli()),
+                daemon(service::DAEMON),
+                daemon(service::MIDDLEWARE),
+            ],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),
         // Never in a package for nodes: its page goes beside it in dist/.
