@@ -129,4 +129,22 @@ pub fn interfaces(bytes: &[u8]) {
         }
     }
     let _ = model::guests::bridges_of(bytes);
+    as_proxmox(bytes);
+}
+
+/// Read, written, read again: the same interfaces are there, and nothing is written that can't be read.
+fn as_proxmox(bytes: &[u8]) {
+    use model::proxmox::{Flavour, Links, read, write};
+    let _ = model::validate(bytes, &Links::default());
+    let Ok(network) = read(bytes, &Links::default()) else { return };
+    for flavour in [Flavour::Ifupdown2, Flavour::Ifupdown] {
+        let Ok(written) = write(network.clone(), flavour) else { continue };
+        let again = read(written.text.as_bytes(), &Links::default());
+        let again = again.unwrap_or_else(|e| panic!("what was written can't be read: {e}"));
+        for (name, interface) in network.interfaces.iter().filter(|(_, i)| i.priority.is_some()) {
+            // A port of an OVS bridge that is gone becomes a plain one; one of another bridge goes.
+            let ovs = interface.kind.is_some_and(|k| k.name().starts_with("OVS"));
+            assert!(ovs || again.interfaces.contains_key(name), "{name} is lost");
+        }
+    }
 }
