@@ -1,6 +1,6 @@
 //! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
 //! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
-//! `packages`, `booted`, `snapshots`, `operators`.
+//! `packages`, `booted`, `snapshots`, `operators`, `network`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +37,9 @@ fn main() {
     }
     if wants("operators") {
         operators(&mut times);
+    }
+    if wants("network") {
+        network(&mut times);
     }
     report(&times, &resident(&variants));
 }
@@ -169,6 +172,44 @@ fn operators(times: &mut Times) {
             if round > 0 {
                 times.entry(((*what).to_owned(), who)).or_default().push(took);
             }
+        }
+    }
+}
+
+/// Reading and checking a node's configuration, beside ifupdown2's own reading of it, on files of 10, 200
+/// and 2,000 interfaces. Timed inside the node, or entering it would be the larger part of our figures.
+fn network(times: &mut Times) {
+    const TIME: &str = "use Time::HiRes qw(time); my @c = @ARGV; open STDOUT, '>', '/dev/null';
+        for (1..16) { my $t = time; system(@c); printf STDERR \"%.3f\\n\", (time - $t) * 1e3; exit 1 if $? >> 8 > 1 }";
+    let node = Node::with_packages(Suite::Bookworm, &["ifupdown2", "iproute2"]);
+    like_a_pve_node(&node);
+    node.put_file(&dist::target_dir().join("release/pvenet"), "/usr/bin/pvenet");
+    node.sh("mkdir -p /etc/pve/network /var/lib/pve-network-rs").ok();
+    node.write("/etc/pve/network/migration.toml", "phase = \"rust-read-only\"\n");
+    node.write("/var/lib/pve-network-rs/ceiling", "rust-read-only\n");
+    for count in [10, 200, 2000] {
+        let mut text = "auto lo\niface lo inet loopback\n\n".to_owned();
+        for number in 0..count {
+            let (high, low) = (number / 250, number % 250);
+            text += &format!(
+                "iface vmbr{number} inet static\n\taddress 10.{high}.{low}.1/24\n\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n\n"
+            );
+        }
+        node.write("/etc/network/interfaces", text);
+        let commands: [(&str, &'static str, &[&str]); 5] = [
+            ("pvenet list", "ours", &["pvenet", "list"]),
+            ("pvenet list", "ifquery -a", &["ifquery", "-a"]),
+            ("pvenet validate", "ours", &["pvenet", "validate"]),
+            ("pvenet validate", "ifquery -a", &["ifquery", "-a"]),
+            ("pvenet validate", "ifreload -a --no-act", &["ifreload", "-a", "--no-act"]),
+        ];
+        for (what, who, command) in commands {
+            let out = node.run(["perl", "-e", TIME].iter().chain(command));
+            let said = out.ok().stderr;
+            // The first warms up; what the programs themselves say is no number.
+            let all: Vec<f64> = said.lines().filter_map(|l| l.parse().ok()).skip(1).collect();
+            assert!(all.len() >= 10, "{command:?}: {said}");
+            times.entry((format!("{what}, {count} interfaces"), who)).or_default().extend(all);
         }
     }
 }
