@@ -25,7 +25,9 @@ pub(crate) fn replace(
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    files::sync_parent(path)
+    // A bare name lies in the folder that we are in, and its parent is no name at all.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    files::sync_dir(folder.unwrap_or(Path::new(".")))
 }
 
 fn fill(path: &Path, temporary: &Path, write: impl FnOnce(BufWriter<File>) -> Result<BufWriter<File>>) -> Result<()> {
