@@ -33,6 +33,14 @@ pub struct Output {
     pub text: String,
 }
 
+/// A command that goes on by itself.
+#[derive(Debug)]
+pub struct Begun {
+    child: Child,
+    text: File,
+    argv: Vec<String>,
+}
+
 /// A fresh layer over others, with processes of its own.
 pub struct Machine {
     keeper: Keeper,
@@ -79,6 +87,18 @@ impl Machine {
         let mut child = self.spawn(argv, Stdio::null(), &text)?;
         let status = self.bounded(argv, || child.wait().doing(|| "cannot wait for dpkg"))?;
         Ok(Output { code: status.code(), text: all_of(&mut text)? })
+    }
+
+    /// Starts a command that goes on by itself.
+    pub fn begin(&self, argv: &[String]) -> Result<Begun> {
+        let text = tempfile::tempfile().doing(|| "cannot make a temporary file")?;
+        Ok(Begun { child: self.spawn(argv, Stdio::null(), &text)?, text, argv: argv.to_vec() })
+    }
+
+    /// Waits for it.
+    pub fn end(&self, mut begun: Begun) -> Result<(Vec<String>, Output)> {
+        let status = self.bounded(&begun.argv, || begun.child.wait().doing(|| "cannot wait for a command"))?;
+        Ok((begun.argv, Output { code: status.code(), text: all_of(&mut begun.text)? }))
     }
 
     /// Runs a command that has to succeed.
