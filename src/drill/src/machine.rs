@@ -41,6 +41,25 @@ pub struct Begun {
     argv: Vec<String>,
 }
 
+impl Begun {
+    /// Waits until the command has this file open, such as a lock that it waits for, or has ended.
+    pub fn until_at(mut self, file: &Path) -> Self {
+        let open = |pid: u32| {
+            let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            links
+                .filter_map(|l| fs::read_link(l.path()).ok())
+                .any(|to| to.ends_with(file.strip_prefix("/").unwrap_or(file)))
+        };
+        for _ in 0..5000 {
+            if !matches!(self.child.try_wait(), Ok(None)) || open(self.child.id()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self
+    }
+}
+
 /// A fresh layer over others, with processes of its own.
 pub struct Machine {
     keeper: Keeper,

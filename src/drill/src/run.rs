@@ -172,7 +172,10 @@ impl Run<'_> {
                     meanwhile = machine.begin(&dpkg(&["-r", &policy.package])).ok();
                 }
                 Fault::SecondDpkg => second = machine.run(&dpkg(&["-r", &policy.package])).ok(),
-                Fault::WaitingWriter => meanwhile = machine.begin(&writer::command("e")).ok(),
+                Fault::WaitingWriter => {
+                    let begun = machine.begin(&writer::command("e"));
+                    meanwhile = begun.ok().map(|b| b.until_at(&policy.state.join("lock")));
+                }
                 Fault::Operator => {
                     let command = operator.clone().unwrap_or_default();
                     meanwhile = machine.begin(&["sh".into(), "-c".into(), command]).ok();
