@@ -45,6 +45,9 @@ pub(crate) struct Cli {
     /// Cut the power instead, on a disk with this file system (may be repeated)
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) power: Vec<Disk>,
+    /// What an operator does at the same time, by a shell: the fault `operator`
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) meanwhile: Option<String>,
     /// Only points whose call, as --list shows it, contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) site: Option<String>,

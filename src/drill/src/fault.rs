@@ -7,6 +7,7 @@ use host::{Error, Kind, Result};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::shortage::Shortage;
 use crate::syscalls::{Effect, Known};
 use crate::trace::{Act, OUTPUT};
 
@@ -33,6 +34,14 @@ pub enum Fault {
     Power(Disk),
     /// Another writer of the package's own writes captured files in this moment, if it gets the lock.
     Writer,
+    /// Something real runs out in this moment, until the run is over.
+    Shortage(Shortage),
+    /// Somebody starts another dpkg in this moment.
+    SecondDpkg,
+    /// Another writer of the package's own begins in this moment, and waits for the lock.
+    WaitingWriter,
+    /// The operator runs the command of `--meanwhile`, which may wait for the lock.
+    Operator,
 }
 
 /// Error numbers that a disk, a quota or a cluster gives.
@@ -120,7 +129,32 @@ impl Fault {
     pub fn all() -> impl Iterator<Item = Self> {
         let plain =
             [Self::KillScript, Self::KillTree, Self::Term, Self::Hup, Self::ShortWrite, Self::Admin, Self::Writer];
-        plain.into_iter().chain(Failure::ALL.into_iter().flat_map(|f| [Self::Once(f), Self::From(f)]))
+        let meanwhile = [Self::SecondDpkg, Self::WaitingWriter, Self::Operator];
+        plain
+            .into_iter()
+            .chain(Failure::ALL.into_iter().flat_map(|f| [Self::Once(f), Self::From(f)]))
+            .chain(Shortage::ALL.map(Self::Shortage))
+            .chain(meanwhile)
+    }
+
+    /// Whether it comes from outside of the script, and so is the same whichever scripts fail.
+    pub fn is_anothers(self) -> bool {
+        matches!(self, Self::Admin | Self::Writer | Self::WaitingWriter | Self::SecondDpkg | Self::Operator)
+            || matches!(self, Self::Shortage(_))
+    }
+
+    /// Whether it needs the package's own programs, or its state.
+    pub fn needs_the_package(self) -> bool {
+        matches!(self, Self::Writer | Self::WaitingWriter | Self::Operator)
+    }
+
+    /// Whether calls fail because of it.
+    pub fn fails_calls(self) -> bool {
+        match self {
+            Self::Once(_) | Self::From(_) => true,
+            Self::Shortage(shortage) => shortage.bars_writing(),
+            _ => false,
+        }
     }
 
     /// Whether it makes sense at this call.
@@ -128,6 +162,10 @@ impl Fault {
         match self {
             Self::ShortWrite => known.effect == Effect::Write && length > 1,
             Self::Once(failure) | Self::From(failure) => failure.can_hit(known, path),
+            // Where a script begins and wherever something is about to count.
+            Self::Shortage(_) | Self::SecondDpkg | Self::WaitingWriter | Self::Operator => {
+                matches!(known.effect, Effect::Lock | Effect::Rename)
+            }
             Self::Power(_) => path != OUTPUT && !matches!(known.effect, Effect::Lock),
             _ => true,
         }
@@ -144,7 +182,12 @@ impl Fault {
             Self::Once(failure) | Self::From(failure) => Act::Return(failure.result()),
             // The picture has been taken; what happens from here on nobody remembers.
             Self::Power(_) => Act::KillTree,
-            Self::Admin | Self::Writer => Act::Go,
+            Self::Admin
+            | Self::Writer
+            | Self::Shortage(_)
+            | Self::SecondDpkg
+            | Self::WaitingWriter
+            | Self::Operator => Act::Go,
         }
     }
 }
@@ -162,6 +205,10 @@ impl fmt::Display for Fault {
             Self::Power(disk) => write!(f, "power-{}", disk.name()),
             Self::Admin => f.write_str("admin"),
             Self::Writer => f.write_str("writer"),
+            Self::Shortage(shortage) => f.write_str(shortage.name()),
+            Self::SecondDpkg => f.write_str("second-dpkg"),
+            Self::WaitingWriter => f.write_str("waiting-writer"),
+            Self::Operator => f.write_str("operator"),
         }
     }
 }

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | something that dpkg is told to do | [`flow`] |
 //! | something that goes wrong at a call | [`fault`] |
+//! | something that the machine runs short of | [`shortage`] |
 //! | something that has to hold | [`invariants`], and what it needs to know in [`state`] |
 //! | a kind of machine, such as one with a cluster file system | [`stage`], where layers are built |
 
@@ -37,6 +38,7 @@ mod report;
 mod run;
 mod sabotage;
 mod seed;
+mod shortage;
 mod stage;
 mod state;
 mod subject;
@@ -110,7 +112,7 @@ fn drill(cli: &Cli) -> Result<(String, bool)> {
     let trials = cli.hooks.is_none();
     let stages = Stages::make(&root, &subject, &flows, trials)?;
     let report = Report::new(&subject.policy.package, &subject.version, suite.name(), cli.seed);
-    let setting = Setting { subject, stages, trials, sabotage: cli.sabotage };
+    let setting = Setting { subject, stages, trials, sabotage: cli.sabotage, operator: cli.meanwhile.clone() };
     match only {
         Some(case) => one(&setting, &case, report, cli),
         None => all(&setting, &flows, report, cli),
@@ -197,7 +199,7 @@ fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, power: &[Disk], rep
             report.take(&case, "", &verdict);
             if let Ok(verdict) = &verdict {
                 level.extend(plan::deeper(verdict));
-                places.extend(plan::places(verdict, power));
+                places.extend(plan::places(verdict, power, setting.operator.is_some()));
             }
             bar.inc(1);
         });

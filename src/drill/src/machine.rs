@@ -33,6 +33,33 @@ pub struct Output {
     pub text: String,
 }
 
+/// A command that goes on by itself.
+#[derive(Debug)]
+pub struct Begun {
+    child: Child,
+    text: File,
+    argv: Vec<String>,
+}
+
+impl Begun {
+    /// Waits until the command has this file open, such as a lock that it waits for, or has ended.
+    pub fn until_at(mut self, file: &Path) -> Self {
+        let open = |pid: u32| {
+            let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            links
+                .filter_map(|l| fs::read_link(l.path()).ok())
+                .any(|to| to.ends_with(file.strip_prefix("/").unwrap_or(file)))
+        };
+        for _ in 0..5000 {
+            if !matches!(self.child.try_wait(), Ok(None)) || open(self.child.id()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self
+    }
+}
+
 /// A fresh layer over others, with processes of its own.
 pub struct Machine {
     keeper: Keeper,
@@ -79,6 +106,18 @@ impl Machine {
         let mut child = self.spawn(argv, Stdio::null(), &text)?;
         let status = self.bounded(argv, || child.wait().doing(|| "cannot wait for dpkg"))?;
         Ok(Output { code: status.code(), text: all_of(&mut text)? })
+    }
+
+    /// Starts a command that goes on by itself.
+    pub fn begin(&self, argv: &[String]) -> Result<Begun> {
+        let text = tempfile::tempfile().doing(|| "cannot make a temporary file")?;
+        Ok(Begun { child: self.spawn(argv, Stdio::null(), &text)?, text, argv: argv.to_vec() })
+    }
+
+    /// Waits for it.
+    pub fn end(&self, mut begun: Begun) -> Result<(Vec<String>, Output)> {
+        let status = self.bounded(&begun.argv, || begun.child.wait().doing(|| "cannot wait for a command"))?;
+        Ok((begun.argv, Output { code: status.code(), text: all_of(&mut begun.text)? }))
     }
 
     /// Runs a command that has to succeed.

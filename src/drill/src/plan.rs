@@ -46,17 +46,17 @@ pub struct Place {
 
 /// Every fault at every call that belongs to this scenario alone: those before the last failure
 /// belong to the one that it goes on from.
-pub fn places(verdict: &Verdict, power: &[Disk]) -> Vec<Place> {
+pub fn places(verdict: &Verdict, power: &[Disk], operator: bool) -> Vec<Place> {
     let scenario = &verdict.case.scenario;
     let later = later(verdict);
     let mut out = Vec::new();
     for event in verdict.events.iter().filter(|e| later.contains(&e.label)) {
         for fault in faults(power).filter(|f| f.can_hit(event.known, &event.path, event.length)) {
-            if matches!(fault, Fault::Admin | Fault::Writer) && !scenario.failing.is_empty() {
+            if (fault.is_anothers() && !scenario.failing.is_empty()) || (fault == Fault::Operator && !operator) {
                 continue;
             }
             // Before the first install none of the package's own programs is there to write.
-            if fault == Fault::Writer && matches!(scenario.flow.stage(), Stage::Bare | Stage::Alone) {
+            if fault.needs_the_package() && matches!(scenario.flow.stage(), Stage::Bare | Stage::Alone) {
                 continue;
             }
             let point = Point { label: event.label.clone(), number: event.number, fault };
@@ -170,7 +170,7 @@ mod tests {
             &["preinst:install", "postrm:abort-install"],
             &["preinst:install write", "postrm:abort-install unlink"],
         );
-        let places = places(&failed, &[]);
+        let places = places(&failed, &[], false);
         assert!(places.iter().all(|p| p.site == "unlink /s/x"));
         // kill-script, kill-tree, term, hup; eio, erofs, eacces once and from there on.
         assert_eq!(places.len(), 10);
@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn a_sample_begins_with_what_was_not_tried_yet() {
-        let call = |scenario: &str| places(&verdict(scenario, &["a:b", "c:d"], &["c:d write", "c:d write"]), &[]);
+        let call =
+            |scenario: &str| places(&verdict(scenario, &["a:b", "c:d"], &["c:d write", "c:d write"]), &[], false);
         let all: Vec<Place> = call("install!a:b").into_iter().chain(call("upgrade!a:b")).collect();
         let kinds = all.len() / 4; // two scenarios, two calls at one site
         let taken = sample(all, usize::MAX, 3);
@@ -199,7 +200,8 @@ mod tests {
     #[test]
     fn a_sample_is_the_same_for_the_same_seed() {
         let plain = verdict("install", &["a:b"], &["a:b write", "a:b fsync", "a:b rename"]);
-        let names = |seed| sample(places(&plain, &[]), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
+        let names =
+            |seed| sample(places(&plain, &[], false), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
         assert_eq!(names(7), names(7));
         assert_ne!(names(7), names(8));
         assert_eq!(names(7).len(), 5);

@@ -39,8 +39,8 @@ pub struct Recorder<'a> {
     pub events: Vec<Event>,
     /// Whether the fault was put.
     pub fired: bool,
-    /// Whether another writer did its write.
-    pub other_wrote: bool,
+    /// By how many seconds scripts see the clock wrong from now on.
+    clock: i64,
     /// The last exit code of each script call that exited.
     pub exits: Vec<(String, i32)>,
 }
@@ -63,7 +63,7 @@ impl<'a> Recorder<'a> {
             labels: Vec::new(),
             events: Vec::new(),
             fired: false,
-            other_wrote: false,
+            clock: 0,
             exits: Vec::new(),
         }
     }
@@ -95,11 +95,15 @@ impl Director for Recorder<'_> {
         let due = self.point.as_ref().filter(hits).map(|p| p.fault).filter(|_| !self.fired);
         let mut act = Act::Go;
         if let Some(fault) = due {
-            self.fired = true;
             if matches!(fault, Fault::From(_)) {
                 self.persistent = Some((fault, event.path == OUTPUT));
             }
-            self.other_wrote |= (self.other)(fault);
+            let done = (self.other)(fault);
+            // A machine that could not be brought into need has not been tried.
+            self.fired = done || !matches!(fault, Fault::Shortage(_));
+            if let Fault::Shortage(shortage) = fault {
+                self.clock = shortage.clock();
+            }
             act = fault.act();
         } else if let Some((fault, terminal)) = self.persistent {
             let same = terminal == (event.path == OUTPUT);
@@ -122,6 +126,14 @@ impl Director for Recorder<'_> {
         if result >= 0 {
             self.model.note(event);
         }
+    }
+
+    fn clock(&self) -> i64 {
+        self.clock
+    }
+
+    fn moves_the_clock(&self) -> bool {
+        self.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::Shortage(s) if s.clock() != 0))
     }
 
     fn exits(&mut self, label: &str, code: i32) -> i32 {

@@ -10,16 +10,18 @@ use crate::disk::Image;
 use crate::fault::{Disk, Fault};
 use crate::flow::{Flow, Goal, UNSAFE, dpkg};
 use crate::invariants::{Digests, Expected, When, violations};
-use crate::machine::{Machine, Output};
+use crate::machine::{Begun, Machine, Output};
 use crate::plan::END;
 use crate::recorder::{Recorder, Sabotage};
 use crate::sabotage::{JOURNAL, Saboteur};
 use crate::seed;
+use crate::shortage::Shortage;
 use crate::stage::{Prepared, Stages};
 use crate::state::{self, Own};
 use crate::subject::Subject;
 use crate::syscalls::Effect;
 use crate::trace::{Event, OUTPUT};
+use crate::writer;
 
 /// What every case needs.
 pub struct Setting {
@@ -31,6 +33,8 @@ pub struct Setting {
     pub trials: bool,
     /// What is broken on purpose.
     pub sabotage: Option<Sabotage>,
+    /// What the operator does at the same time.
+    pub operator: Option<String>,
 }
 
 /// Something that must not be.
@@ -64,9 +68,10 @@ pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
     let prepared = setting.stages.get(case.scenario.flow.stage())?;
     let power = case.point.as_ref().and_then(|p| if let Fault::Power(disk) = p.fault { Some(disk) } else { None });
     let cut = power.map(Cut::prepare).transpose().map_err(|e| e.context(case))?;
-    let machine = match &cut {
-        Some(cut) => Machine::on(&prepared.layers, cut.image.scratch()),
-        None => Machine::over(&prepared.layers),
+    let machine = match (&cut, case.point.as_ref().map(|p| p.fault)) {
+        (Some(cut), _) => Machine::on(&prepared.layers, cut.image.scratch()),
+        (None, Some(Fault::Shortage(shortage))) => Machine::on(&prepared.layers, shortage.scratch()),
+        _ => Machine::over(&prepared.layers),
     };
     let run = Run {
         setting,
@@ -76,7 +81,7 @@ pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
         expected: expected(setting, prepared, case.scenario.flow),
         violations: Vec::new(),
         said: String::new(),
-        lasting: case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::From(_))),
+        lasting: case.point.as_ref().is_some_and(|p| p.fault.fails_calls() && !matches!(p.fault, Fault::Once(_))),
         stays: false,
     };
     run.go(case, cut).map_err(|e| e.context(case))
@@ -155,11 +160,26 @@ impl Run<'_> {
         let flow = case.scenario.flow;
         let policy = &self.setting.subject.policy;
         let (machine, mut admin, mut wrote, mut taken) = (&self.machine, None, false, None);
+        let (operator, mut second, mut meanwhile) = (self.setting.operator.clone(), None, None);
         let other = |fault: Fault| {
             let policy = policy.clone();
             match fault {
                 Fault::Admin => admin = machine.inside(move || seed::admin_saves(&policy)).ok().flatten(),
                 Fault::Writer => wrote = machine.inside(move || seed::trial_if_free(&policy, "e")),
+                Fault::Shortage(shortage) => return machine.inside(move || shortage.strike(&policy)).is_ok(),
+                // Where no dpkg is at work, it removes the package while its own code is writing.
+                Fault::SecondDpkg if flow == Flow::Write => {
+                    meanwhile = machine.begin(&dpkg(&["-r", &policy.package])).ok();
+                }
+                Fault::SecondDpkg => second = machine.run(&dpkg(&["-r", &policy.package])).ok(),
+                Fault::WaitingWriter => {
+                    let begun = machine.begin(&writer::command("e"));
+                    meanwhile = begun.ok().map(|b| b.until_at(&policy.state.join("lock")));
+                }
+                Fault::Operator => {
+                    let command = operator.clone().unwrap_or_default();
+                    meanwhile = machine.begin(&["sh".into(), "-c".into(), command]).ok();
+                }
                 Fault::Power(_) => taken = cut.as_ref().map(|c| c.image.picture(&c.picture())),
                 _ => return false,
             }
@@ -181,14 +201,22 @@ impl Run<'_> {
         let complaints = recorder.complaints();
         let (labels, events, fired) =
             (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired || at_end);
+        let exits = std::mem::take(&mut recorder.exits);
         drop(recorder);
-        // A call that was made to fail on purpose can't have made anything durable.
-        if case.point.as_ref().is_none_or(|p| !matches!(p.fault, Fault::Once(_) | Fault::From(_))) {
+        let fault = case.point.as_ref().map(|p| p.fault);
+        // A call that failed on purpose can't have made anything durable.
+        if !fault.is_some_and(Fault::fails_calls) {
             self.complain("in the run", complaints);
         }
-        self.others_wrote(admin, wrote);
-        self.judge_lock(case, &events, wrote);
         self.heard(&command, &output);
+        let wrote_later = self.met(fault, second, meanwhile)?;
+        if let Some(Fault::Shortage(shortage)) = fault.filter(|_| fired) {
+            self.judge_shortage(shortage, flow, &exits, &output);
+            let policy = self.setting.subject.policy.clone();
+            self.machine.inside(move || shortage.mend(&policy))?;
+        }
+        self.others_wrote(admin, wrote || wrote_later);
+        self.judge_lock(case, &events, wrote);
         self.judge_exit(case, &events, &output);
         let _picture = match cut {
             Some(cut) => Some(self.wake(case, cut, taken, &output)?),
@@ -215,6 +243,37 @@ impl Run<'_> {
             self.check(When::Faulted, Some(case.scenario.flow.goal().status()))?;
         }
         Ok((image, cut))
+    }
+
+    /// What became of those who were at work at the same time; whether a writer was let in.
+    fn met(&mut self, fault: Option<Fault>, second: Option<Output>, meanwhile: Option<Begun>) -> Result<bool> {
+        if let Some(output) = &second
+            && (output.code == Some(0) || !output.text.contains("lock"))
+        {
+            self.complain("in the run", vec![format!("a second dpkg was let in: {}", output.text.trim())]);
+        }
+        let Some(begun) = meanwhile else { return Ok(false) };
+        let (argv, output) = self.machine.end(begun)?;
+        self.heard(&argv, &output);
+        // What they may have brought back.
+        if matches!(fault, Some(Fault::Operator | Fault::SecondDpkg)) {
+            let known = ["a", "b"].into_iter().filter_map(|n| Some((n, self.prepared.sets.get(n)?.clone())));
+            self.expected.sets.extend(known);
+        }
+        Ok(fault == Some(Fault::WaitingWriter) && output.code == Some(0))
+    }
+
+    /// dpkg itself can't go on without a disk; a script of a removal can, and all can at any time.
+    fn judge_shortage(&mut self, shortage: Shortage, flow: Flow, exits: &[(String, i32)], output: &Output) {
+        let removes = ["prerm:remove", "postrm:remove", "postrm:purge"];
+        for (label, _) in
+            exits.iter().filter(|(label, code)| *code != 0 && removes.iter().any(|r| label.starts_with(r)))
+        {
+            self.complain(When::Faulted, vec![format!("{label} failed for {}", shortage.name())]);
+        }
+        if shortage.clock() != 0 && output.code != Some(0) && flow != Flow::ConfigureBroken {
+            self.complain(When::Faulted, vec!["it failed because the clock jumped".to_owned()]);
+        }
     }
 
     fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) {

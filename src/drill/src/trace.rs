@@ -5,7 +5,7 @@
 //! and execs only. What happens at a stop is a [`Director`]'s choice; this module carries it out.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,10 @@ pub trait Director {
     fn after(&mut self, event: &Event, result: i64);
     /// A script is about to exit; with which code it does.
     fn exits(&mut self, label: &str, code: i32) -> i32;
+    /// By how many seconds scripts shall see the clock wrong.
+    fn clock(&self) -> i64;
+    /// Whether that may ever be other than none.
+    fn moves_the_clock(&self) -> bool;
 }
 
 /// One process or thread.
@@ -81,6 +85,8 @@ struct Process {
     fail_at_once: bool,
     /// The call that it is in, and what it shall see instead of its result.
     inside: Option<(Event, Option<i64>)>,
+    /// Where it has asked the kernel to put the time.
+    asks_time: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -196,6 +202,10 @@ impl<'a> Tracer<'a> {
         *begun += 1;
         let label = if *begun > 1 { format!("{label}~{begun}") } else { label };
         let fail_at_once = self.director.begins(&label);
+        if self.director.moves_the_clock() {
+            // If it can't be done the script sees the right time, and the clock does not jump.
+            let _ = take_vdso(pid);
+        }
         let process = self.processes.entry(pid).or_default();
         process.script = Some(Script { label, main: pid });
         process.fail_at_once = fail_at_once;
@@ -206,6 +216,10 @@ impl<'a> Tracer<'a> {
         let entry = ptrace::syscall_info(pid)?.op == libc::PTRACE_SYSCALL_INFO_ENTRY;
         let Some(process) = self.processes.get_mut(&pid) else { return Ok(true) };
         if !entry {
+            if let Some(address) = process.asks_time.take() {
+                shift_time(pid, address, self.director.clock());
+                return Ok(true);
+            }
             let Some((event, instead)) = process.inside.take() else { return Ok(true) };
             let mut registers = ptrace::getregs(pid)?;
             if let Some(result) = instead {
@@ -235,6 +249,11 @@ impl<'a> Tracer<'a> {
             return Ok(true);
         }
         let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+        let wall = [libc::CLOCK_REALTIME, libc::CLOCK_REALTIME_COARSE].map(|c| c as u64);
+        if number == libc::SYS_clock_gettime && wall.contains(&arguments[0]) {
+            process.asks_time = Some(arguments[1]);
+            return Ok(true);
+        }
         let Some(known) = syscalls::mutating(number, &arguments) else { return Ok(true) };
         let count = self.counts.entry(script.label.clone()).or_default();
         *count += 1;
@@ -313,6 +332,48 @@ fn script_of(word: &str, package: &str) -> Option<&'static str> {
         _ => return None,
     };
     seal::manifest::HOOKS.into_iter().find(|hook| *hook == name)
+}
+
+/// Takes the kernel's own code from a program that is about to start, by which it would read the clock
+/// without a system call: it is told of it by an entry of the auxiliary vector, getauxval(3).
+fn take_vdso(pid: Pid) -> Result<()> {
+    let doing = || "cannot look at a program that starts";
+    let stack = ptrace::getregs(pid).map_err(|e| Error::io(doing(), e))?.rsp;
+    let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).doing(doing)?;
+    let word = |index: u64| -> Result<u64> {
+        let mut bytes = [0; 8];
+        memory.read_exact_at(&mut bytes, stack + 8 * index).doing(doing)?;
+        Ok(u64::from_ne_bytes(bytes))
+    };
+    // The count of arguments, the arguments, a null, the environment, a null.
+    let mut at = word(0)? + 2;
+    while word(at)? != 0 {
+        at += 1;
+    }
+    at += 1;
+    loop {
+        match word(at)? {
+            libc::AT_NULL => return Ok(()),
+            libc::AT_SYSINFO_EHDR => {
+                return memory.write_all_at(&libc::AT_IGNORE.to_ne_bytes(), stack + 8 * at).doing(doing);
+            }
+            _ => at += 2,
+        }
+    }
+}
+
+/// Moves the time that the kernel has put there.
+fn shift_time(pid: Pid, address: u64, seconds: i64) {
+    let shift = || -> std::io::Result<()> {
+        let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem"))?;
+        let mut now = [0; 8];
+        memory.read_exact_at(&mut now, address)?;
+        memory.write_all_at(&(i64::from_ne_bytes(now) + seconds).to_ne_bytes(), address)
+    };
+    if seconds != 0 {
+        // One that was killed meanwhile reads no clock.
+        let _ = shift();
+    }
 }
 
 /// The path that a call works on, and the one that a rename leads to.

@@ -2,7 +2,7 @@
 //! writer never locks anybody out.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,12 @@ impl Lock {
         let begin = Instant::now();
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) if is_still(&file, path) => return Ok(Self { _file: file }),
+                // A purge held it and took it away: what this writer was to write nobody would undo.
+                Ok(()) => {
+                    let path = path.display();
+                    return Err(Error::new(format!("{path} was removed meanwhile: the package is being purged")));
+                }
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if begin.elapsed() < patience => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -51,6 +56,13 @@ impl Lock {
     }
 }
 
+/// Whether the open file is the one that the path stands for.
+fn is_still(file: &File, path: &Path) -> bool {
+    let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let same = file.metadata().map(identity).ok().zip(std::fs::symlink_metadata(path).map(identity).ok());
+    same.is_some_and(|(open, named)| open == named)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +76,26 @@ mod tests {
         assert!(said.contains("held by another process"), "{said}");
         drop(first);
         Lock::take(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn who_waited_for_a_lock_that_went_with_its_package_does_not_get_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = Lock::take(&path, Duration::ZERO).unwrap();
+        let waits = path.clone();
+        let second = std::thread::spawn(move || Lock::take(&waits, Duration::from_secs(10)));
+        // Until it has the file open: this thread's descriptor and that one's.
+        let open = || {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            links.filter(|l| std::fs::read_link(l.path()).is_ok_and(|to| to == path)).count()
+        };
+        while open() < 2 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::remove_file(&path).unwrap();
+        drop(first);
+        let said = second.join().unwrap().unwrap_err().to_string();
+        assert!(said.contains("removed meanwhile"), "{said}");
     }
 }

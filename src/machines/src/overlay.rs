@@ -54,6 +54,13 @@ pub enum Scratch {
     /// Memory: fresh, and gone with the machine.
     #[default]
     Memory,
+    /// The same with little room.
+    Small {
+        /// How much.
+        mebibytes: u32,
+        /// For how many files.
+        inodes: u32,
+    },
     /// A file system on a block device, with what earlier machines left there.
     Disk {
         /// The device.
@@ -67,8 +74,13 @@ pub enum Scratch {
 
 impl Scratch {
     fn mount(&self, at: &str) -> Result<()> {
-        let Self::Disk { device, kind, options } = self else {
-            return mount_fs("tmpfs", at, MountFlags::empty(), "mode=755");
+        let (device, kind, options) = match self {
+            Self::Memory => return mount_fs("tmpfs", at, MountFlags::empty(), "mode=755"),
+            Self::Small { mebibytes, inodes } => {
+                let options = format!("mode=755,size={mebibytes}m,nr_inodes={inodes}");
+                return mount_fs("tmpfs", at, MountFlags::empty(), &options);
+            }
+            Self::Disk { device, kind, options } => (device, kind, options),
         };
         let data = CString::new(options.as_str()).map_err(|_| Error::new("a mount option holds a zero byte"))?;
         mount(device, at, kind.as_str(), MountFlags::empty(), data.as_c_str())
