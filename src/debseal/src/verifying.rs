@@ -106,7 +106,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Outcome {
 
 /// Keys of the command line; nothing if there are none.
 fn given(keyring: seal::openpgp::Keyring) -> Option<TrustedKeys> {
-    let keys = TrustedKeys { keyring, source: Source::Given, mode: Mode::Enforce };
+    let keys = TrustedKeys { keyring, source: Source::Given, mode: Mode::Enforce, minimum_version: None };
     (!keys.keyring.is_empty()).then_some(keys)
 }
 
