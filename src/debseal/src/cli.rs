@@ -106,8 +106,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
     /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    #[arg(long, value_enum, default_value_t = VerifyFormat::Text)]
+    pub(crate) output: VerifyFormat,
     /// The packages to judge
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -271,6 +271,17 @@ pub(crate) enum Format {
     Text,
     /// For programs; carries schema_version.
     Json,
+}
+
+/// For whom a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyFormat {
+    /// For people.
+    Text,
+    /// For programs; carries schema_version.
+    Json,
+    /// For CI: JUnit's XML, a test case for each package.
+    Junit,
 }
 
 #[cfg(test)]

@@ -175,7 +175,8 @@ impl Gate {
             }
         }
         if !outcome.errors.is_empty() {
-            outcome.notes.push(self.what_now(held));
+            // Behind the reasons, where it is read last.
+            outcome.errors.push(Error::of(Kind::SignatureRefused, what_now(held)));
         } else if self.caller == Caller::Dpkg {
             // apt asks first, and dpkg will ask again.
             used.iter().for_each(|allowed: &Allowed| outcome.notes.extend(allow::used(&self.root, allowed)));
@@ -187,17 +188,6 @@ impl Gate {
         match self.caller {
             Caller::Dpkg => "dpkg",
             Caller::Apt => "apt",
-        }
-    }
-
-    fn what_now(&self, mut held: Vec<String>) -> String {
-        held.retain(|name| !name.is_empty());
-        held.sort();
-        held.dedup();
-        let stopped = "this stops the whole transaction, other packages too; nothing was unpacked";
-        match held.is_empty() {
-            true => stopped.to_owned(),
-            false => format!("{stopped}. To let the rest through: apt-mark hold {}", held.join(" ")),
         }
     }
 
@@ -248,6 +238,17 @@ impl Gate {
             worst = strictest("it was changed while it was looked at; try again".to_owned());
         }
         Judged { identity, verdict: worst }
+    }
+}
+
+fn what_now(mut held: Vec<String>) -> String {
+    held.retain(|name| !name.is_empty());
+    held.sort();
+    held.dedup();
+    let stopped = "this stops the whole transaction, other packages too; nothing was unpacked";
+    match held.is_empty() {
+        true => stopped.to_owned(),
+        false => format!("{stopped}. To let the rest through: apt-mark hold {}", held.join(" ")),
     }
 }
 
