@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb lint piuparts fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo lint piuparts fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -46,6 +46,10 @@ fuzz: ## every reader of what others wrote, SECONDS=60 each: executions and cove
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh
+
+repo: deb ## a signed apt repository of dist/*.deb in dist/repo; SIGN_KEY=FINGERPRINT
+	scripts/deps.sh repo
+	scripts/repo.sh "$(SIGN_KEY)"
 
 piuparts: deps-test deb ## what the package leaves behind, on clean Debian roots
 	scripts/piuparts.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test, demo, drill, fuzz. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo, drill, repo, fuzz. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -14,9 +14,10 @@ packages() {
 		build xz-utils        compresses packages
 		test,demo,drill mmdebstrap      makes the Debian roots that tests run in
 		test,demo,drill mount           mounts what the tests' machines consist of
-		test,demo gnupg           throw-away keys to sign with
+		test,demo,repo gnupg      throw-away keys, and signatures of repositories
 		test  gpgv            a second opinion on signatures
 		test  debsig-verify   Debian's own verifier of signed packages
+		test,repo apt-utils       indexes an apt repository
 		test  debsigs         Debian's own signer of packages
 		test  lintian         checks packages against Debian Policy
 		test  piuparts        finds what packages leave behind

@@ -1,5 +1,5 @@
 #!/bin/sh
-# drill.sh [OPTION…]: the fault drill of dist/*.deb, see debseal-drill --help. With options just that
+# drill.sh [OPTION…]: the fault drill of dist/pve-network-rs_*.deb, see debseal-drill --help. With options just that
 # run. Without: every point on Debian 12, a sample on Debian 13, and power cuts on three file systems;
 # the counts are in dist/drill.json, dist/drill-trixie.json and dist/drill-power.json.
 set -eu

@@ -14,9 +14,11 @@ for suite in ${SUITES:-bookworm trixie}; do
 		scripts/own-mounts.sh mmdebstrap --quiet --variant=minbase "$suite" "target/piuparts/new.tar.gz"
 		mv "target/piuparts/new.tar.gz" "$tarball"
 	fi
-	for flow in '' --install-remove-install; do
-		# shellcheck disable=SC2086 # an empty flow is no argument
-		piuparts --basetgz="$tarball" --distribution="$suite" --no-eatmydata --warn-on-leftovers-after-purge \
-			--skip-logrotatefiles-test --log-level=info $flow dist/pve-network-rs_*.deb
+	for deb in dist/*.deb; do
+		for flow in '' --install-remove-install; do
+			# shellcheck disable=SC2086 # an empty flow is no argument
+			piuparts --basetgz="$tarball" --distribution="$suite" --no-eatmydata \
+				--warn-on-leftovers-after-purge --skip-logrotatefiles-test --log-level=info $flow "$deb"
+		done
 	done
 done

@@ -19,6 +19,15 @@ pub fn target_dir() -> PathBuf {
 
 /// The package that `make deb` built: sealed, not signed unless it was told a key.
 pub fn package() -> Deb {
+    package_of("pve-network-rs")
+}
+
+/// The package `debseal` that `make deb` built.
+pub fn debseal_package() -> Deb {
+    package_of("debseal")
+}
+
+fn package_of(name: &str) -> Deb {
     let dist = workspace().join("dist");
     let mut found: Vec<PathBuf> = std::fs::read_dir(&dist)
         .into_iter()
@@ -26,11 +35,12 @@ pub fn package() -> Deb {
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+        .filter(|path| path.file_name().is_some_and(|f| f.to_string_lossy().starts_with(&format!("{name}_"))))
         .collect();
     match (found.pop(), found.is_empty()) {
         (Some(deb), true) => Deb::at(deb),
-        (None, _) => panic!("no package in {}: run make deb", dist.display()),
-        (Some(_), false) => panic!("more than one package in {}: which one is to be tested?", dist.display()),
+        (None, _) => panic!("no package {name} in {}: run make deb", dist.display()),
+        (Some(_), false) => panic!("more than one {name} in {}: which one is to be tested?", dist.display()),
     }
 }
 

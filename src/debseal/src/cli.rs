@@ -9,7 +9,7 @@ pub fn cli() -> clap::Command {
     Cli::command()
 }
 
-/// Seals, signs, verifies and inspects Debian packages.
+/// Seals, signs, verifies, gates and installs Debian packages.
 #[derive(Debug, Parser)]
 #[command(name = "debseal", version, about, after_help = EXIT_CODES)]
 #[command(propagate_version = true, disable_help_subcommand = true)]
@@ -19,8 +19,9 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 usage, 6 refused: unsealed, unsigned, altered, or signed by nobody \
-who is trusted. With several files the highest one wins.";
+Exit codes: 0 done, 1 failed (status: a key expires soon), 2 usage, 3 refused by a rule, 6 refused: \
+unsealed, unsigned, altered, or signed by nobody who is trusted. With several files the highest one \
+wins.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -28,6 +29,13 @@ pub(crate) enum Command {
     Sign(SignArgs),
     Verify(VerifyArgs),
     Inspect(InspectArgs),
+    Install(InstallArgs),
+    #[command(subcommand)]
+    Key(KeyCommand),
+    Status(StatusArgs),
+    Allow(AllowArgs),
+    #[command(subcommand)]
+    Gate(GateCommand),
 }
 
 /// Put hooks and a manifest into a package
@@ -98,8 +106,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
     /// How to answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    #[arg(long, value_enum, default_value_t = VerifyFormat::Text)]
+    pub(crate) output: VerifyFormat,
     /// The packages to judge
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -116,6 +124,146 @@ pub(crate) struct InspectArgs {
     pub(crate) file: PathBuf,
 }
 
+/// Verify packages, then install what was verified
+///
+/// For a first install, where no gate is there yet. The file is copied to where only root can write,
+/// the copy is judged as by verify, and that copy is given to dpkg -i. Nothing is installed unless
+/// all files are good.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// A certificate whose signatures count, instead of those of /etc/debseal (may be repeated)
+    #[arg(long = "key", value_name = "CERT")]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Only verify
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The packages to install
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Say whose signatures count for which package
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Add(KeyAddArgs),
+    List(KeyListArgs),
+    Remove(KeyRemoveArgs),
+}
+
+/// Trust a certificate for a package, or bring a known one up to date
+///
+/// With --package the certificate counts for that package from now on, besides those that count
+/// already: so a new key is introduced while the old one is still in use. A certificate that is known
+/// is merged with what is there: a later expiry or a revocation takes effect, and no update takes a
+/// revocation away.
+#[derive(Debug, Args)]
+pub(crate) struct KeyAddArgs {
+    /// The package that it may sign
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) package: Option<String>,
+    /// Refuse any other certificate than this one
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) fingerprint: Option<String>,
+    /// What follows from a refusal [default for a new policy: enforce]
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<PolicyMode>,
+    /// The root that the policy lies in
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Certificates, armored or binary
+    #[arg(value_name = "CERT", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Show whose signatures count, and until when
+#[derive(Debug, Args)]
+pub(crate) struct KeyListArgs {
+    /// For this package only
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) package: Option<String>,
+    /// The root that the policy lies in
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+/// Trust a certificate no more
+///
+/// The last key of a package is not removed: nobody could sign it any more.
+#[derive(Debug, Args)]
+pub(crate) struct KeyRemoveArgs {
+    /// For this package only
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) package: Option<String>,
+    /// The root that the policy lies in
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Full fingerprint of the certificate
+    #[arg(value_name = "FINGERPRINT")]
+    pub(crate) fingerprint: String,
+}
+
+/// Show policies, keys and gates, and what is wrong with them
+///
+/// Exits with 1 when a key expires within --days, and with 6 when one counts no more or a policy can't
+/// be read.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// How many days ahead an expiry is a failure
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=36500))]
+    pub(crate) days: u64,
+    /// The root to look at
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+/// Let one very file pass the gate although it is refused
+///
+/// The file is known by its SHA-256, so that no other passes. Who allowed it and why stands in
+/// /var/log/debseal/gate.log.
+#[derive(Debug, Args)]
+pub(crate) struct AllowArgs {
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub(crate) reason: String,
+    /// For the next run of dpkg that takes it, and no longer: there is no other way yet
+    #[arg(long, required = true)]
+    pub(crate) once: bool,
+    /// The package
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Judge what dpkg or apt is about to install; called by them
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateCommand {
+    Dpkg(GateDpkgArgs),
+    /// Judge what apt is about to install: the list of DPkg::Pre-Install-Pkgs on standard input
+    Apt,
+}
+
+/// Judge the files on dpkg's command line
+#[derive(Debug, Args)]
+pub(crate) struct GateDpkgArgs {
+    /// dpkg's process id
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: u32,
+}
+
+/// What follows from a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyMode {
+    /// The package is not installed.
+    Enforce,
+    /// It is said, and the package is installed.
+    Warn,
+}
+
 /// For whom an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -123,6 +271,17 @@ pub(crate) enum Format {
     Text,
     /// For programs; carries schema_version.
     Json,
+}
+
+/// For whom a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyFormat {
+    /// For people.
+    Text,
+    /// For programs; carries schema_version.
+    Json,
+    /// For CI: JUnit's XML, a test case for each package.
+    Junit,
 }
 
 #[cfg(test)]

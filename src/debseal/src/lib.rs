@@ -15,16 +15,22 @@
 //! |---|---|
 //! | an option | [`cli`] |
 //! | a check of the hook binary | `elf` |
+//! | a rule of the gate | `gate::verdict` |
 //! | something to say about a package | `inspect` |
 
+mod allow;
 pub mod cli;
 mod elf;
+mod gate;
 mod gpg;
 mod inspect;
+mod install;
+mod key;
 mod outcome;
 mod output;
 mod sealing;
 mod signing;
+mod status;
 mod verifying;
 
 use std::ffi::OsString;
@@ -71,5 +77,10 @@ fn run(parsed: cli::Cli) -> Outcome {
         cli::Command::Sign(args) => signing::run(&args),
         cli::Command::Verify(args) => verifying::run(&args),
         cli::Command::Inspect(args) => inspect::run(&args).into(),
+        cli::Command::Install(args) => install::run(&args),
+        cli::Command::Key(command) => key::run(&command),
+        cli::Command::Status(args) => status::run(&args),
+        cli::Command::Allow(args) => allow::run(&args),
+        cli::Command::Gate(command) => gate::run(&command),
     }
 }

@@ -65,7 +65,8 @@ fn sign_open(signer: &mut Signer, keyring: &Keyring, deb: &mut Deb, target: &Pat
     });
     let archive = tarball::control_archive(&files, manifest.source_date)?;
     let signature = signer.sign(deb.signed_with(&archive)?)?;
-    let keys = TrustedKeys { keyring: keyring.clone(), source: Source::Given, mode: Mode::Enforce };
+    let keys =
+        TrustedKeys { keyring: keyring.clone(), source: Source::Given, mode: Mode::Enforce, minimum_version: None };
     output::replace(
         target,
         |out| deb::write(out, manifest.source_date, &archive, deb, Some(&signature)),

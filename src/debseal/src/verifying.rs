@@ -14,7 +14,7 @@ use seal::trailer;
 use seal::unpacked::{self, Naming};
 use serde::Serialize;
 
-use crate::cli::{Format, VerifyArgs};
+use crate::cli::{VerifyArgs, VerifyFormat};
 use crate::{Outcome, output};
 
 /// Where dpkg keeps its database, in a root.
@@ -95,8 +95,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Outcome {
     }
     outcome.notes = judged.iter().flat_map(|j| j.notes.clone()).collect();
     match args.output {
-        Format::Text => outcome.out = judged.iter().map(Judged::text).collect(),
-        Format::Json => match output::json(&Answer { schema_version: 1, packages: judged }) {
+        VerifyFormat::Junit => outcome.out = junit(&judged),
+        VerifyFormat::Text => outcome.out = judged.iter().map(Judged::text).collect(),
+        VerifyFormat::Json => match output::json(&Answer { schema_version: 1, packages: judged }) {
             Ok(text) => outcome.out = text,
             Err(e) => outcome.errors.push(e),
         },
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Outcome {
 
 /// Keys of the command line; nothing if there are none.
 fn given(keyring: seal::openpgp::Keyring) -> Option<TrustedKeys> {
-    let keys = TrustedKeys { keyring, source: Source::Given, mode: Mode::Enforce };
+    let keys = TrustedKeys { keyring, source: Source::Given, mode: Mode::Enforce, minimum_version: None };
     (!keys.keyring.is_empty()).then_some(keys)
 }
 
@@ -233,8 +234,66 @@ impl Judged {
     }
 }
 
+/// A test suite of one case for each package, as CI servers read it.
+fn junit(judged: &[Judged]) -> String {
+    let failures = judged.iter().filter(|j| !j.accepted).count();
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"debseal verify\" tests=\"{}\" \
+         failures=\"{failures}\">\n",
+        judged.len()
+    );
+    for one in judged {
+        let name = one.file.as_ref().or(one.package.as_ref()).map(String::as_str).unwrap_or_default();
+        let class = one.package.as_deref().unwrap_or("unknown");
+        out += &format!("<testcase classname=\"{}\" name=\"{}\"", xml(class), xml(name));
+        if one.accepted {
+            out += "/>\n";
+            continue;
+        }
+        let found: String = one.findings.iter().map(|f| format!("{}: {} {}\n", f.severity, f.path, f.what)).collect();
+        let why = one.error.as_deref().unwrap_or("refused");
+        out += &format!(">\n<failure message=\"{}\">{}</failure>\n</testcase>\n", xml(why), xml(&found));
+    }
+    out + "</testsuite>\n</testsuites>\n"
+}
+
+/// Text inside XML. Control characters can't stand there at all, newlines not in an attribute.
+fn xml(text: &str) -> String {
+    let one = |c: char| match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\n' => "&#10;".to_owned(),
+        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => "?".to_owned(),
+        c => c.to_string(),
+    };
+    text.chars().map(one).collect()
+}
+
 /// RFC 3339, in UTC.
 pub(crate) fn moment(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_seconds(since.as_secs() as i64).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn junit_is_xml_whatever_a_file_is_called() {
+        let good =
+            Judged { file: Some("a.deb".into()), package: Some("a".into()), accepted: true, ..Judged::default() };
+        let bad = Judged {
+            file: Some("\"b\"<&>\n\u{1}.deb".into()),
+            error: Some("it is <not> signed".into()),
+            ..Judged::default()
+        };
+        let text = junit(&[good, bad]);
+        assert!(text.contains("tests=\"2\" failures=\"1\""), "{text}");
+        assert!(text.contains("<testcase classname=\"a\" name=\"a.deb\"/>"), "{text}");
+        assert!(text.contains("name=\"&quot;b&quot;&lt;&amp;&gt;&#10;?.deb\""), "{text}");
+        assert!(text.contains("message=\"it is &lt;not&gt; signed\""), "{text}");
+    }
 }

@@ -31,6 +31,19 @@ impl Who {
     }
 }
 
+impl Who {
+    /// For people: `root`, `root (logged in as alice)`; what is only claimed is named as such.
+    pub fn name(&self) -> String {
+        let mut name = self.user.clone().unwrap_or_else(|| format!("uid {}", self.uid));
+        if let Some(login) = self.login.as_ref().filter(|login| **login != name) {
+            name += &format!(" (logged in as {login})");
+        } else if let Some(claimed) = &self.sudo_user {
+            name += &format!(" (sudo says {claimed})");
+        }
+        name
+    }
+}
+
 /// The name of a user id in passwd(5).
 fn name_of(passwd: &str, uid: &str) -> Option<String> {
     passwd.lines().find_map(|line| {

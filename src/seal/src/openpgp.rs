@@ -62,6 +62,8 @@ pub struct CertInfo {
     pub name: String,
     /// What makes signatures of it worthless now, if something does.
     pub defect: Option<String>,
+    /// From when on nothing can be signed with it: its own expiry, or that of its last signing key.
+    pub expires: Option<SystemTime>,
 }
 
 impl Keyring {
@@ -131,6 +133,7 @@ impl Keyring {
             fingerprint: cert.fingerprint().to_hex(),
             name: name(cert),
             defect: verify::cert_defect(cert, &StandardPolicy::new(), now).map(|e| e.to_string()),
+            expires: verify::cert_expiry(cert, &StandardPolicy::new(), now),
         };
         self.certs.iter().map(info).collect()
     }

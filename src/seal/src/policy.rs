@@ -6,6 +6,7 @@
 //! keys = ["/etc/debseal/keys/release.pgp"]                       # armored or binary
 //! fingerprints = ["0123456789ABCDEF0123456789ABCDEF01234567"]     # optional: only these
 //! mode = "enforce"                                               # or "warn"
+//! minimum_version = "0.2.0-1"                                     # optional: nothing older
 //! ```
 //!
 //! What the admin writes here wins over the keys that a hook carries for its own package. A mistake
@@ -19,6 +20,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use crate::control::is_package_name;
 use crate::openpgp::Keyring;
+use crate::version::Version;
 
 /// Where policies lie.
 pub const FOLDER: &str = "/etc/debseal/policy.d";
@@ -48,6 +50,8 @@ pub struct PackagePolicy {
     pub fingerprints: Vec<String>,
     /// What follows from a refusal.
     pub mode: Mode,
+    /// No version below this one, whoever signed it.
+    pub minimum_version: Option<String>,
 }
 
 /// Where trusted keys come from.
@@ -70,18 +74,23 @@ pub struct TrustedKeys {
     pub source: Source,
     /// What follows from a refusal.
     pub mode: Mode,
+    /// No version below this one, whoever signed it.
+    pub minimum_version: Option<String>,
 }
 
 /// The keys for `package`: those that a policy names, else those of `sealed_keyring`.
 pub fn trusted_keys(root: &Root, package: &str, sealed_keyring: &[u8]) -> Result<TrustedKeys> {
     match load(root)?.into_iter().find(|p| p.name == package) {
         Some(policy) => {
-            Ok(TrustedKeys { keyring: policy.keyring(root)?, source: Source::Policy(policy.file), mode: policy.mode })
+            let keyring = policy.keyring(root)?;
+            let minimum_version = policy.minimum_version;
+            Ok(TrustedKeys { keyring, source: Source::Policy(policy.file), mode: policy.mode, minimum_version })
         }
         None => Ok(TrustedKeys {
             keyring: Keyring::parse(sealed_keyring).map_err(|e| e.context("sealed-in keys"))?,
             source: Source::Sealed,
             mode: Mode::Enforce,
+            minimum_version: None,
         }),
     }
 }
@@ -89,6 +98,30 @@ pub fn trusted_keys(root: &Root, package: &str, sealed_keyring: &[u8]) -> Result
 /// Every policy under the root, in the order of file names. A package that is named twice is an
 /// error, because which of the two counts would depend on the reader.
 pub fn load(root: &Root) -> Result<Vec<PackagePolicy>> {
+    let mut all: Vec<PackagePolicy> = Vec::new();
+    for file in files(root)? {
+        for policy in read_file(root, &file)? {
+            if let Some(known) = all.iter().find(|p| p.name == policy.name) {
+                return Err(named_twice(known, &policy));
+            }
+            all.push(policy);
+        }
+    }
+    Ok(all)
+}
+
+/// Which of the two counts would depend on the reader.
+pub fn named_twice(one: &PackagePolicy, other: &PackagePolicy) -> Error {
+    Error::new(format!(
+        "package {} is named twice, in {} and in {}; keep one of them",
+        one.name,
+        one.file.display(),
+        other.file.display()
+    ))
+}
+
+/// The policy files under the root, in the order in which they are read; none without the folder.
+pub fn files(root: &Root) -> Result<Vec<PathBuf>> {
     let folder = root.resolve(Path::new(FOLDER).join("x"))?;
     let folder = folder.parent().unwrap_or(&folder);
     let doing = || format!("cannot list {}", folder.display());
@@ -105,24 +138,14 @@ pub fn load(root: &Root) -> Result<Vec<PackagePolicy>> {
         }
     }
     files.sort();
-    let mut all: Vec<PackagePolicy> = Vec::new();
-    for file in files {
-        let shown = root.inside(&file);
-        let text =
-            String::from_utf8(read(&file)?).map_err(|_| Error::new(format!("{} is not UTF-8", shown.display())))?;
-        for policy in parse(&shown, &text)? {
-            if let Some(known) = all.iter().find(|p| p.name == policy.name) {
-                return Err(Error::new(format!(
-                    "package {} is named twice, in {} and in {}; keep one of them",
-                    policy.name,
-                    known.file.display(),
-                    shown.display()
-                )));
-            }
-            all.push(policy);
-        }
-    }
-    Ok(all)
+    Ok(files)
+}
+
+/// What one policy file says; `file` is as [`files`] gave it.
+pub fn read_file(root: &Root, file: &Path) -> Result<Vec<PackagePolicy>> {
+    let shown = root.inside(file);
+    let text = String::from_utf8(read(file)?).map_err(|_| Error::new(format!("{} is not UTF-8", shown.display())))?;
+    parse(&shown, &text)
 }
 
 impl PackagePolicy {
@@ -186,6 +209,7 @@ fn package(
         keys: Vec::new(),
         fingerprints: Vec::new(),
         mode: Mode::default(),
+        minimum_version: None,
     };
     for (key, item) in table.iter() {
         let here = item.span().map_or(start, |s| s.start);
@@ -204,8 +228,13 @@ fn package(
                     }
                 }
             }
+            "minimum_version" => {
+                let version = text()?;
+                Version::parse(version).map_err(|e| at(here, e.to_string()))?;
+                policy.minimum_version = Some(version.to_owned());
+            }
             other => {
-                let allowed = "allowed are name, keys, fingerprints, mode";
+                let allowed = "allowed are name, keys, fingerprints, mode, minimum_version";
                 return Err(at(here, format!("unknown key '{other}'; {allowed}")));
             }
         }

@@ -102,16 +102,15 @@ impl Runner<'_> {
         } else {
             Judged { manifest: check_unpacked_control(folder, naming, package, version)?, signed: false }
         };
-        match seen.minimum_version {
-            Some(minimum) if seal::version::compare(&judged.manifest.version, &minimum)?.is_lt() => Err(Error::of(
-                Kind::SignatureRefused,
-                format!(
-                    "version {} is older than {minimum}, the least that a signed version allowed here",
-                    judged.manifest.version
-                ),
-            )),
-            _ => Ok(judged),
+        for minimum in [seen.minimum_version, trusted.minimum_version].into_iter().flatten() {
+            if seal::version::compare(&judged.manifest.version, &minimum)?.is_lt() {
+                return Err(Error::of(
+                    Kind::SignatureRefused,
+                    format!("version {} is older than {minimum}, the least allowed here", judged.manifest.version),
+                ));
+            }
         }
+        Ok(judged)
     }
 
     /// A refusal stands, unless the operator named this very folder of control files.

@@ -17,7 +17,7 @@ fn verify(bytes: &[u8]) -> Result<Verified> {
     std::fs::write(file.path(), bytes).unwrap();
     let keys = |package: &str| {
         assert_eq!(package, "demo");
-        Ok(TrustedKeys { keyring: RING.clone(), source: Source::Given, mode: Mode::Enforce })
+        Ok(TrustedKeys { keyring: RING.clone(), source: Source::Given, mode: Mode::Enforce, minimum_version: None })
     };
     let result = verify_deb(file.path(), &keys, now());
     if let Err(e) = &result {
@@ -60,7 +60,14 @@ fn missing_seals_and_signatures() {
     let mallory = cert("Mallory");
     refused_for(&parts.signed(&mallory), "_gpgorigin: it was made by key");
     refused_for(&Parts::new().seal(&mallory).signed(&ALICE), "manifest-sig: it was made by key");
-    let nobody = |_: &str| Ok(TrustedKeys { keyring: Keyring::default(), source: Source::Sealed, mode: Mode::Enforce });
+    let nobody = |_: &str| {
+        Ok(TrustedKeys {
+            keyring: Keyring::default(),
+            source: Source::Sealed,
+            mode: Mode::Enforce,
+            minimum_version: None,
+        })
+    };
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), parts.signed(&ALICE)).unwrap();
     let said = verify_deb(file.path(), &nobody, now()).unwrap_err().to_string();

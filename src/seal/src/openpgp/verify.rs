@@ -179,6 +179,16 @@ pub(super) fn cert_defect(cert: &Cert, policy: &StandardPolicy<'_>, now: SystemT
     None
 }
 
+/// From when on this certificate can sign nothing more, if that is known at `now`.
+pub(super) fn cert_expiry(cert: &Cert, policy: &StandardPolicy<'_>, now: SystemTime) -> Option<SystemTime> {
+    let valid = cert.with_policy(policy, now).ok()?;
+    let primary = valid.primary_key().key_expiration_time();
+    let signing = valid.keys().alive().revoked(false).for_signing().map(|key| key.key_expiration_time());
+    // One key that lasts is enough; `None` lasts for ever.
+    let last = signing.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
+    [primary, last].into_iter().flatten().min()
+}
+
 /// The signing key of the certificate, good at `now`.
 fn key<'a>(
     cert: &'a Cert,

@@ -49,7 +49,10 @@ fn the_admins_keys_win_over_the_sealed_ones() {
     let print = alice.fingerprint().to_hex().to_lowercase();
     machine.policy("a.toml", &format!("{DEMO}fingerprints = [\"{print}\"]\nmode = \"warn\"\n"));
     let keys = trusted_keys(&root, "demo", b"").unwrap();
-    assert_eq!((prints(&keys), keys.mode), (vec!["Alice".into()], Mode::Warn));
+    assert_eq!((prints(&keys), keys.mode, keys.minimum_version), (vec!["Alice".into()], Mode::Warn, None));
+
+    machine.policy("a.toml", &format!("{DEMO}minimum_version = \"0.2\"\n"));
+    assert_eq!(trusted_keys(&root, "demo", b"").unwrap().minimum_version.as_deref(), Some("0.2"));
 
     let absent = "0".repeat(40);
     machine.policy("a.toml", &format!("{DEMO}fingerprints = [\"{absent}\"]\n"));
@@ -69,6 +72,7 @@ fn mistakes_name_file_line_and_what_is_allowed() {
     at(&format!("# c\n{DEMO}kyes = []\n"), 5, "unknown key 'kyes'; allowed are name, keys");
     at(&format!("{DEMO}mode = \"soft\"\n"), 4, "allowed are enforce, warn");
     at(&format!("{DEMO}mode = 1\n"), 4, "mode must be a string");
+    at(&format!("{DEMO}minimum_version = \"1_0\"\n"), 4, "1_0");
     at(&format!("{DEMO}fingerprints = [\"ABCD\"]\n"), 1, "not a full fingerprint");
     at("\n[[package]]\nname = \"x y\"\n", 2, "not a package name");
     at("[[package]]\nname = \"demo\"\n", 1, "has no keys");
