@@ -1,6 +1,6 @@
 //! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
 //! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
-//! `packages`, `booted`, `snapshots`, `operators`, `network`.
+//! `packages`, `booted`, `snapshots`, `operators`, `network`, `gate`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use rig::ours::{like_a_pve_node, sealing};
-use rig::{Deb, Keyring, Machine, Node, Suite, bash, dist, need_root};
+use rig::{Deb, DebBuilder, Keyring, Machine, Node, Suite, bash, dist, need_root};
 
 const ROUNDS: usize = 15;
 const BOOTED_ROUNDS: usize = 5;
@@ -40,6 +40,9 @@ fn main() {
     }
     if wants("network") {
         network(&mut times);
+    }
+    if wants("gate") {
+        gate(&key, &mut times);
     }
     report(&times, &resident(&variants));
 }
@@ -210,6 +213,30 @@ fn network(times: &mut Times) {
             let all: Vec<f64> = said.lines().filter_map(|l| l.parse().ok()).skip(1).collect();
             assert!(all.len() >= 10, "{command:?}: {said}");
             times.entry((format!("{what}, {count} interfaces"), who)).or_default().extend(all);
+        }
+    }
+}
+
+/// What the gate costs a package that no policy names, while one names another.
+fn gate(key: &Keyring, times: &mut Times) {
+    let stranger = DebBuilder::new("stranger", "1.0").file("/usr/bin/stranger", "#!/bin/sh\n").build();
+    let node = Node::with_packages(Suite::Bookworm, &["libgpgme11"]);
+    node.install(&dist::debseal_package()).ok();
+    node.write("/root/key.pgp", key.certificate());
+    node.run(["debseal", "key", "add", "--package", "pve-network-rs", "/root/key.pgp"]).ok();
+    node.put_file(stranger.path(), "/root/x.deb");
+    for round in 0..=ROUNDS {
+        for (who, script) in [
+            ("ours", "mv -f /root/snippet /etc/dpkg/dpkg.cfg.d/debseal 2>/dev/null || true"),
+            ("no gate", "mv /etc/dpkg/dpkg.cfg.d/debseal /root/snippet"),
+        ] {
+            node.sh(script).ok();
+            let began = Instant::now();
+            node.run(["dpkg", "-i", "/root/x.deb"]).ok();
+            let took = began.elapsed().as_secs_f64() * 1e3;
+            if round > 0 {
+                times.entry(("dpkg -i of an unnamed package".into(), who)).or_default().push(took);
+            }
         }
     }
 }
