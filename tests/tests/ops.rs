@@ -120,10 +120,11 @@ fn colour_is_for_terminals_that_want_it() {
         return;
     }
     let node = booted(Suite::Bookworm);
-    let colour = "script -qec 'migration-ctl health' /dev/null";
-    assert!(node.sh(colour).stdout.contains("\x1b["));
-    for off in ["NO_COLOR=1", "TERM=dumb"] {
-        assert!(!node.sh(&format!("{off} {colour}")).stdout.contains('\x1b'), "{off}");
+    let shown = |variables: &str| node.sh(&format!("{variables} script -qec 'migration-ctl health' /dev/null")).stdout;
+    assert!(shown("TERM=xterm").contains("\x1b["));
+    // Without TERM nobody knows what the terminal can.
+    for off in ["TERM=xterm NO_COLOR=1", "TERM=dumb", "env -u TERM"] {
+        assert!(!shown(off).contains('\x1b'), "{off}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Our own cases of reading and writing as Proxmox does; its own are in `vectors.rs`.
+//! Our own cases of reading and writing as Proxmox does; its own are in network's `vectors.rs`.
 
 use std::fmt::Write as _;
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use model::proxmox::{Family, Flavour, Interface, Kind, Link, Links, Network, Value, read, write};
+use network::api;
 use serde_json::{Map, Value as Json, json};
 
 fn vectors() -> Option<PathBuf> {
@@ -46,30 +47,11 @@ fn kinds() -> [Kind; 13] {
 
 /// Our model in the form of Proxmox's.
 fn shown(network: &Network) -> Json {
-    let interface = |interface: &Interface| {
-        let mut map = Map::new();
-        for (key, value) in &interface.settings {
-            let value = match value {
-                Value::Text(text) => json!(text),
-                Value::Number(number) => json!(number),
-                Value::List(list) => json!(list),
-                Value::Nothing => Json::Null,
-            };
-            map.insert(key.clone(), value);
-        }
-        if let Some(kind) = interface.kind {
-            map.insert("type".into(), json!(kind.name()));
-        }
-        if let Some(priority) = interface.priority {
-            map.insert("priority".into(), json!(priority));
-        }
-        if !interface.families.is_empty() {
-            map.insert("families".into(), interface.families.iter().map(|f| json!(f.map(Family::name))).collect());
-        }
-        Json::Object(map)
-    };
-    let interfaces: Map<String, Json> =
-        network.interfaces.iter().map(|(name, i)| (name.clone(), interface(i))).collect();
+    let interfaces: Map<String, Json> = network
+        .interfaces
+        .iter()
+        .map(|(name, i)| (name.clone(), Json::Object(api::interface(name, i, &Links::default()))))
+        .collect();
     json!({"ifaces": interfaces, "options": network.others})
 }
 
@@ -209,14 +191,11 @@ fn each_interface_has_the_fields_that_the_api_shows() {
         let file = if pending.exists() { pending } else { input.join("interfaces") };
         let links = links(&json_at(&input.join("links.json")), &json_at(&input.join("active.json")));
         let network = read(&std::fs::read(file).expect("an input"), &links).unwrap_or_else(|e| panic!("{id}: {e}"));
-        let mut found = shown(&network);
-        sorted_options(&mut found);
-        for (name, interface) in found["ifaces"].as_object_mut().into_iter().flatten() {
-            let names = links.other_names(name);
-            if !names.is_empty() {
-                interface["altnames"] = json!(names);
-            }
+        let mut found = json!({"ifaces": {}});
+        for (name, interface) in &network.interfaces {
+            found["ifaces"][name] = Json::Object(api::interface(name, interface, &links));
         }
+        sorted_options(&mut found);
         for answer in answers {
             let path = answer.expect("a readable folder").path();
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
