@@ -187,7 +187,7 @@ fn network(times: &mut Times) {
     let node = Node::with_packages(Suite::Bookworm, &["ifupdown2", "iproute2"]);
     like_a_pve_node(&node);
     node.put_file(&dist::target_dir().join("release/pvenet"), "/usr/bin/pvenet");
-    node.sh("mkdir -p /etc/pve/network /var/lib/pve-network-rs").ok();
+    node.sh("chmod 755 /usr/bin/pvenet; mkdir -p /etc/pve/network /var/lib/pve-network-rs").ok();
     node.write("/etc/pve/network/migration.toml", "phase = \"rust-read-only\"\n");
     node.write("/var/lib/pve-network-rs/ceiling", "rust-read-only\n");
     for count in [10, 200, 2000] {
