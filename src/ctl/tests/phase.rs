@@ -220,6 +220,19 @@ fn the_history_names_where_it_breaks() {
 }
 
 #[test]
+fn without_the_lock_nothing_rises_and_anything_falls() {
+    let node = Node::new("pve1");
+    node.run(["phase", "set", "rust-read-only"]).ok();
+    let lock = "/var/lib/pve-network-rs/lock";
+    node.remove(lock);
+    node.run(["phase", "set", "rust-basic-write"]).code(3).says("`dpkg-reconfigure pve-network-rs` makes it anew");
+    node.run(["phase", "get"]).ok().prints("rust-read-only\n");
+    node.run(["phase", "set", "perl-only"]).ok().says("the change is made all the same, since it raises nothing");
+    node.run(["phase", "get"]).ok().prints("perl-only\n");
+    assert!(!node.path(lock).exists(), "what a purge took away nobody makes anew");
+}
+
+#[test]
 fn without_a_history_nothing_rises_and_anything_falls() {
     let node = Node::new("pve1");
     node.run(["phase", "set", "rust-read-only"]).ok();

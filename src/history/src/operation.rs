@@ -34,14 +34,7 @@ impl<'a> Operation<'a> {
     /// Waits for other writers, at most 30 s, and begins. Refused while the package is being
     /// removed.
     pub fn begin(store: &'a Store, backend: Backend, tool: &str, phase: &str) -> Result<Self> {
-        store.prepare()?;
-        let lock = store.lock(PATIENCE)?;
-        if store.fenced() {
-            return Err(Error::of(
-                Kind::Refused,
-                format!("{} is being removed: nothing is written any more", store.package),
-            ));
-        }
+        let lock = store.enter(PATIENCE)?;
         Ok(Self {
             store,
             backend,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use host::{Error, Kind, Lock, Result};
+use host::{Lock, Result};
 
 use crate::journal::{Backend, Event, Outcome, Written};
 use crate::snapshot::{self, Captured};
@@ -57,14 +57,7 @@ impl<'a> Watched<'a> {
     /// # Errors
     /// [`Kind::Refused`] while the package is being removed.
     pub fn begin(store: &'a Store, tool: &str, phase: &str) -> Result<(Self, Vec<String>)> {
-        store.prepare()?;
-        let lock = store.lock(PATIENCE)?;
-        if store.fenced() {
-            return Err(Error::of(
-                Kind::Refused,
-                format!("{} is being removed: nothing is written any more", store.package),
-            ));
-        }
+        let lock = store.enter(PATIENCE)?;
         let killed = close_killed(store, tool)?;
         // Lenient: it is the way back, and a file that can't be read is none that this is about to write.
         let before = snapshot::present(store, true)?;
@@ -206,7 +199,7 @@ mod tests {
             clock: Clock::System,
         };
         std::fs::create_dir_all(store.root.path(SDN)).unwrap();
-        store.prepare().unwrap();
+        drop(store.make_lock(Duration::ZERO).unwrap());
         store.journal().ensure().unwrap();
         let rig = Rig(dir, store);
         rig.put(MAIN, "old");

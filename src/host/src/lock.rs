@@ -17,14 +17,27 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock that the file `path` stands for, waiting at most `patience` for another.
+    /// Takes the lock that the file `path` stands for, waiting at most `patience` for another. Makes the
+    /// file, and its folder, where there is none.
     pub fn take(path: &Path, patience: Duration) -> Result<Self> {
         if let Some(parent) = path.parent() {
             files::create_dirs(parent, 0o755)?;
         }
+        Self::wait(path, patience, true)
+    }
+
+    /// The same as [`Lock::take`], but a file that isn't there is not made.
+    ///
+    /// # Errors
+    /// [`Error::io_kind`] is `NotFound` if there is none.
+    pub fn join(path: &Path, patience: Duration) -> Result<Self> {
+        Self::wait(path, patience, false)
+    }
+
+    fn wait(path: &Path, patience: Duration, make: bool) -> Result<Self> {
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
+            .create(make)
             .truncate(false)
             .mode(0o600)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())

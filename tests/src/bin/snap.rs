@@ -32,8 +32,7 @@ fn run() -> Result<()> {
         keep_accepted: 5,
         clock: Clock::System,
     };
-    store.prepare()?;
-    let _lock = store.lock(Duration::from_secs(1))?;
+    let _lock = store.make_lock(Duration::from_secs(1))?;
     let present = snapshot::present(&store, false)?;
     let why = Why { reason: "bench".into(), ..Why::default() };
     println!("{}", snapshot::capture(&store, &present, &why)?.id);

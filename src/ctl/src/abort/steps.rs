@@ -131,8 +131,8 @@ fn plan(node: &Node) -> Result<(history::Plan, history::Captured)> {
 
 fn go_back(node: &Node) -> Result<Taken> {
     let store = &node.store;
-    store.prepare()?;
-    let _lock = store.lock(PATIENCE)?;
+    // An abort has to work on a damaged state too.
+    let _lock = store.make_lock(PATIENCE)?;
     restore::resume(store)?;
     let (plan, present) = plan(node)?;
     if let Some(why) = &plan.refused {

@@ -83,7 +83,15 @@ impl Overriding {
 
 /// Makes a change under the lock of this node's writers, and says what could not be done beside it.
 pub(crate) fn carry_out(node: &Node, wish: Wish, overridden: Option<Override>, why: &str) -> Result<Done> {
-    let _lock = node.store.lock(Duration::from_secs(30))?;
+    let plan = node.switch.plan(&wish, overridden.as_ref())?;
+    let _lock = match node.store.lock(Duration::from_secs(30)) {
+        Ok(lock) => Some(lock),
+        Err(error) if plan.raises => return Err(error),
+        Err(error) => {
+            eprintln!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
+            None
+        }
+    };
     let done = node.switch.change(wish, overridden, Who::here("migration-ctl"), why, node.store.clock)?;
     for error in &done.unrecorded {
         eprintln!("migration-ctl: {error}; the change is made all the same, since it raises nothing");

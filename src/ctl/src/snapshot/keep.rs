@@ -14,7 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Takes one, durably, and prints its name.
 pub(super) fn take(node: &Node, reason: String) -> Result<()> {
     let store = &node.store;
-    store.prepare()?;
     let _lock = store.lock(PATIENCE)?;
     let present = snapshot::present(store, false)?;
     let why = Why {

@@ -91,6 +91,7 @@ impl Machine {
             .write("/var/lib/dpkg/status", "Package: pve-network-rs\nStatus: install ok installed\nVersion: 0.1.0-1\n");
         machine.write(&format!("{STATE}/ceiling"), "perl-only\n");
         machine.write(&format!("{STATE}/operations.jsonl"), "");
+        machine.write(&format!("{STATE}/lock"), "");
         machine
     }
 

@@ -28,6 +28,7 @@ impl Node {
         let node = Self { dir: tempfile::tempdir().unwrap() };
         node.put("/etc/hostname", format!("{name}\n").as_bytes());
         node.put(&format!("/etc/pve/nodes/{name}/x"), b"");
+        node.put("/var/lib/pve-network-rs/lock", b"");
         node
     }
 

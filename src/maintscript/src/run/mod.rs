@@ -121,7 +121,7 @@ impl<'a> Runner<'a> {
                 self.say(format_args!("could not {}: {error}", Step::Fence));
             }
         }
-        match self.cx.store.lock(PATIENCE) {
+        match self.cx.store.make_lock(PATIENCE) {
             Ok(lock) => self.lock = Some(lock),
             Err(error) if matches!(call, Call::Install { .. } | Call::Upgrade { .. } | Call::Configure { .. }) => {
                 return Err(error);
@@ -170,7 +170,7 @@ impl<'a> Runner<'a> {
                 // A daemon that writes as it starts must not wait for us, who wait for it.
                 self.lock = None;
                 let done = self.reload_and_restart();
-                self.lock = Some(self.cx.store.lock(PATIENCE)?);
+                self.lock = Some(self.cx.store.make_lock(PATIENCE)?);
                 done
             }
             Step::Remember => self.remember(),

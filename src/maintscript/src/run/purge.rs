@@ -82,8 +82,8 @@ impl Runner<'_> {
         snapshot::hide_all(store)?;
         let Ok(entries) = fs::read_dir(&state) else { return Ok(()) };
         let manual = store.manual_backups();
-        // Last of all, so that no writer gets in before everything else is gone.
-        let last = ["fence", "lock"].map(|name| store.path(name));
+        // Last of all, so that no writer gets in before everything else is gone; and without a lock none does.
+        let last = ["lock", "fence"].map(|name| store.path(name));
         let rest = entries.flatten().map(|e| e.path()).filter(|p| *p != manual && !last.contains(p));
         // What can't go bars nothing else here either; the lock stays with it.
         rest.map(|path| files::remove_tree(&path)).fold(Ok(()), Result::and)?;
