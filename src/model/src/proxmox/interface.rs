@@ -133,7 +133,8 @@ impl Interface {
         self.text(name).unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
     }
 
-    pub(super) fn holds(&self, name: &str) -> bool {
+    /// Whether a setting is there and Perl takes it for true.
+    pub fn holds(&self, name: &str) -> bool {
         self.settings.get(name).is_some_and(Value::holds)
     }
 

@@ -29,6 +29,10 @@ pub enum Kind {
     OvsPort,
     /// An internal port of an Open vSwitch bridge.
     OvsIntPort,
+    /// A virtual network of SDN: never read from this file, but Proxmox's API writes one if asked to.
+    Vnet,
+    /// A fabric of SDN; the same.
+    Fabric,
     /// Anything else.
     Unknown,
 }
@@ -49,6 +53,8 @@ impl Kind {
             Self::OvsBond => "OVSBond",
             Self::OvsPort => "OVSPort",
             Self::OvsIntPort => "OVSIntPort",
+            Self::Vnet => "vnet",
+            Self::Fabric => "fabric",
             Self::Unknown => "unknown",
         }
     }
@@ -67,7 +73,7 @@ impl Kind {
             Self::OvsBond | Self::Bond => 400_000,
             Self::Bridge | Self::OvsBridge => 500_000,
             Self::Vlan | Self::Vxlan => 600_000,
-            Self::Alias => 0,
+            Self::Alias | Self::Vnet | Self::Fabric => 0,
             Self::Unknown => return None,
         })
     }
