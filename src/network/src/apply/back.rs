@@ -50,13 +50,19 @@ pub(super) fn go(node: &Node, record: &mut Record, why: &str) -> Result<()> {
 /// Has ifupdown2 bring up what the files say again, and mends what it leaves undone.
 fn kernel(record: &Record) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    notes.extend(reload::run().err().map(|error| error.to_string()));
+    // Guests' ports were where they are before; whichever files say so.
+    let again = |notes: &mut Vec<String>| {
+        let (done, mended) = reload::run_and_mend(&record.old, &record.new, &record.before);
+        notes.extend(done.err().map(|error| error.to_string()));
+        notes.extend(mended.iter().map(|order| format!("during ifreload: {order}")));
+    };
+    again(&mut notes);
     for round in 0..ROUNDS {
         let now = Kernel::read()?;
         let gone = mend::gone(&record.old, &record.before, &now);
         if !gone.is_empty() && round > 0 {
             // Only ifupdown2 makes them; it may have been in the middle of taking them away.
-            notes.extend(reload::run().err().map(|error| error.to_string()));
+            again(&mut notes);
         }
         let orders = mend::back(&record.old, &record.new, &record.before, &Kernel::read()?);
         if orders.is_empty() && gone.is_empty() {

@@ -10,6 +10,7 @@ use model::{Finding, NetworkFiles, Severity};
 
 use super::mend;
 use super::probe::Target;
+use super::reload::without_masters;
 use super::wanted::{Wanted, wanted};
 use crate::kernel::Kernel;
 use crate::legacy::{INTERFACES, PENDING, before_and_after};
@@ -121,9 +122,7 @@ impl Plan {
 
 /// Ports of guests, each with its bridge.
 fn kept_ports(old: &Wanted, new: &Wanted, kernel: &Kernel) -> Vec<String> {
-    let mut without = kernel.clone();
-    without.devices.values_mut().for_each(|d| d.master = None);
-    let orders = mend::lost_ports(old, new, kernel, &without);
+    let orders = mend::lost_ports(old, new, kernel, &without_masters(kernel));
     let one = |order| match order {
         mend::Order::Enslave(port, bridge) => Some(format!("{port} on {bridge}")),
         _ => None,

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use host::{Command, Error, Result};
 
-use super::mend::Order;
+use super::mend::{self, Order};
+use super::wanted::Wanted;
 use crate::kernel::{Hand, Kernel};
 
 /// How long ifreload may take, in seconds; a hook of its own that hangs is ended with it.
@@ -13,6 +14,9 @@ pub const PATIENCE: u64 = 120;
 /// How ifupdown2 says that another instance of it is at work.
 const BUSY: i32 = 89;
 
+/// How long a guest may be without its bridge.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How many lines of what it says are repeated.
 const LINES: usize = 3;
 
@@ -20,7 +24,7 @@ const LINES: usize = 3;
 ///
 /// # Errors
 /// It is not installed, fails, or does not end in time; with what it said.
-pub(super) fn run() -> Result<()> {
+fn run() -> Result<()> {
     if Command::new("ifreload").find().is_none() {
         return Err(Error::new("cannot run ifreload: it is not installed; it comes with package ifupdown2"));
     }
@@ -44,6 +48,35 @@ pub(super) fn run() -> Result<()> {
             }
         }
     }
+}
+
+/// Runs it, and gives guests' ports their bridge back the moment that ifupdown2 takes it, rather than when it has
+/// seen to all the others. Returns how it ended and what was given back.
+pub(super) fn run_and_mend(old: &Wanted, new: &Wanted, before: &Kernel) -> (Result<()>, Vec<Order>) {
+    let guests = !mend::lost_ports(old, new, before, &without_masters(before)).is_empty();
+    let mut mended = Vec::new();
+    let done = std::thread::scope(|scope| {
+        let reload = scope.spawn(run);
+        while guests && !reload.is_finished() {
+            std::thread::sleep(PAUSE);
+            // What can't be done now is tried again afterwards, and told then.
+            if let Ok(now) = Kernel::links() {
+                let orders = mend::lost_ports(old, new, before, &now);
+                if carry_out(&orders, before).is_ok_and(|failed| failed.is_empty()) {
+                    mended.extend(orders);
+                }
+            }
+        }
+        reload.join().unwrap_or_else(|_| Err(Error::new("ifreload could not be waited for")))
+    });
+    (done, mended)
+}
+
+/// As if every port had lost its bridge.
+pub(super) fn without_masters(kernel: &Kernel) -> Kernel {
+    let mut out = kernel.clone();
+    out.devices.values_mut().for_each(|device| device.master = None);
+    out
 }
 
 /// Its last `error:` lines, or else its last lines.

@@ -264,8 +264,11 @@ impl Attempt<'_, '_> {
         self.enter(State::Reloaded, Duration::from_secs(reload::PATIENCE + 20))?;
         (self.tell)(&Progress::Reloading);
         let began = Instant::now();
-        let reloaded = reload::run();
+        let (reloaded, mended) = reload::run_and_mend(&self.record.old, &self.record.new, &self.record.before);
         *reload_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        for order in mended {
+            (self.tell)(&Progress::Mended(order.to_string()));
+        }
         // Also when it failed: guests come first.
         self.ports().map_err(Turned::Error)?;
         reloaded.map_err(Turned::Error)?;
