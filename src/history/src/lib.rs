@@ -33,7 +33,7 @@ mod watched;
 pub use change::{copy_tree, move_tree};
 pub use entry::{Entry, FILE_LIMIT, Meta, What, digest_at, read};
 pub use journal::Journal;
-pub use operation::{Operation, accept, new_id};
+pub use operation::{Operation, Prepared, accept, finish, new_id, take_back};
 pub use path_text::PathText;
 pub use plan::{Plan, Policy, Trigger};
 pub use provenance::Provenance;

@@ -13,7 +13,7 @@ use host::{Error, Kind, Lock, Result, files};
 use crate::change::{self, Change, Fate};
 use crate::entry::{self, Meta, What};
 use crate::journal::{Backend, Event, Outcome, Written};
-use crate::{Policy, Scope, Store, Trigger, Use, Why, restore, snapshot, transaction};
+use crate::{PathText, Policy, Scope, Store, Trigger, Use, Why, restore, snapshot, transaction};
 
 /// How long a writer waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,53 +79,43 @@ impl<'a> Operation<'a> {
         Ok(())
     }
 
-    /// Takes a snapshot, records what is about to be written, writes it, records that it is done.
-    /// Returns the operation's id. Nothing to change is no operation and has no id.
-    pub fn commit(self) -> Result<Option<String>> {
+    /// Takes the snapshot and gives the operation its id. Nothing is journaled or written yet: what has to
+    /// watch over the write can be started in between. Nothing to change has no snapshot and no id, and
+    /// lets go of the lock, unless it is to be recorded all the same (`empty`).
+    ///
+    /// # Errors
+    /// The present state can't be read, or there is no room for the snapshot.
+    pub fn prepare(self, empty: bool) -> Result<Option<Prepared<'a>>> {
         let changes: Vec<Change> = self.changes.iter().filter(|c| c.from != c.to.digest()).cloned().collect();
-        if changes.is_empty() {
+        if changes.is_empty() && !empty {
             return Ok(None);
         }
         let state = snapshot::present(self.store, false)?;
         let why = Why { reason: format!("{} writes", self.tool), phase: Some(self.phase.clone()), ..Why::default() };
-        let snapshot = snapshot::capture(self.store, &state, &why)?;
+        let snapshot = snapshot::capture(self.store, &state, &why)?.id;
         let id = new_id(self.store);
-        let paths: BTreeMap<_, _> = changes
-            .iter()
-            .map(|c| (c.path.clone(), Written { before: c.from.clone(), after: c.to.digest() }))
-            .collect();
-        let journal = self.store.journal();
-        journal.append(&Event::Begin {
-            id: id.clone(),
-            time: self.store.clock.now().seconds(),
-            backend: self.backend,
-            tool: self.tool.clone(),
-            phase: self.phase.clone(),
-            snapshot: Some(snapshot.id.clone()),
-            transaction: transaction::Transaction::read(self.store)?.filter(|t| t.is_open()).map(|t| t.id),
-            paths,
-        })?;
-        let done = change::apply(self.store, &changes).and_then(|fates| {
-            match fates.iter().find(|(_, fate)| *fate == Fate::Foreign) {
-                None => Ok(()),
-                Some((path, _)) => {
-                    Err(Error::new(format!("{path} was changed by someone else meanwhile and is left alone")))
-                }
-            }
-        });
+        Ok(Some(Prepared { operation: self, changes, id, snapshot }))
+    }
+
+    /// Takes a snapshot, records what is about to be written, writes it, records that it is done.
+    /// Returns the operation's id. Nothing to change is no operation and has no id.
+    pub fn commit(self) -> Result<Option<String>> {
+        let Some(prepared) = self.prepare(false)? else { return Ok(None) };
+        let done = prepared.write();
+        let Prepared { operation: this, id, snapshot, .. } = prepared;
         let outcome = match &done {
             Ok(()) => Outcome::Done,
-            Err(_) if self.go_back(&id, &snapshot.id).is_ok() => Outcome::RolledBack,
+            Err(_) if this.go_back(&id, &snapshot).is_ok() => Outcome::RolledBack,
             Err(_) => Outcome::Failed,
         };
-        journal.append(&Event::End {
+        this.store.journal().append(&Event::End {
             id: id.clone(),
-            time: self.store.clock.now().seconds(),
-            duration_ms: self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+            time: this.store.clock.now().seconds(),
+            duration_ms: this.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
             outcome,
         })?;
         // The write is done; that an old snapshot could not be forgotten is no failure of it.
-        let _ = snapshot::prune(self.store, &[]);
+        let _ = snapshot::prune(this.store, &[]);
         match (done, outcome) {
             (Ok(()), _) => Ok(Some(id)),
             (Err(error), Outcome::RolledBack) => Err(error.way_out("what was written of it has gone back")),
@@ -146,6 +136,98 @@ impl<'a> Operation<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// An operation with its snapshot, about to be written. It holds the store's lock.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    operation: Operation<'a>,
+    changes: Vec<Change>,
+    /// The operation's id.
+    pub id: String,
+    /// The snapshot that it goes back to.
+    pub snapshot: String,
+}
+
+impl Prepared<'_> {
+    /// What it changes: each path's content before and after.
+    pub fn paths(&self) -> BTreeMap<PathText, Written> {
+        let written = |c: &Change| (c.path.clone(), Written { before: c.from.clone(), after: c.to.digest() });
+        self.changes.iter().map(written).collect()
+    }
+
+    /// Records what is about to be written, and writes it. The operation is then open: whoever called this ends it,
+    /// by [`finish`] or [`take_back`].
+    ///
+    /// # Errors
+    /// Part of it may be written.
+    pub fn write(&self) -> Result<()> {
+        let Operation { store, backend, tool, phase, .. } = &self.operation;
+        store.journal().append(&Event::Begin {
+            id: self.id.clone(),
+            time: store.clock.now().seconds(),
+            backend: *backend,
+            tool: tool.clone(),
+            phase: phase.clone(),
+            snapshot: Some(self.snapshot.clone()),
+            transaction: transaction::Transaction::read(store)?.filter(|t| t.is_open()).map(|t| t.id),
+            paths: self.paths(),
+        })?;
+        let fates = change::apply(store, &self.changes)?;
+        match fates.iter().find(|(_, fate)| *fate == Fate::Foreign) {
+            None => Ok(()),
+            Some((path, _)) => {
+                Err(Error::new(format!("{path} was changed by someone else meanwhile and is left alone")))
+            }
+        }
+    }
+}
+
+/// Records that an open operation came to its end as wanted, after this long.
+///
+/// # Errors
+/// The journal can't be written, or somebody took the operation back meanwhile.
+pub fn finish(store: &Store, id: &str, took: Duration) -> Result<()> {
+    let _lock = store.lock(PATIENCE)?;
+    if store.journal().read()?.unwrap_or_default().taken_back().contains(id) {
+        return Err(Error::new(format!("operation {id} was taken back meanwhile")));
+    }
+    end(store, id, took, Outcome::Done)?;
+    // The write is done; that an old snapshot could not be forgotten is no failure of it.
+    let _ = snapshot::prune(store, &[]);
+    Ok(())
+}
+
+/// Takes an open operation back to its snapshot: what it wrote and nobody changed since. Its result is what stood there
+/// before, so it is not asked whether that would cut the node off. One that was never written, or went back already, is
+/// left as it is. Returns what was done and what was left alone, a line each.
+///
+/// # Errors
+/// Something can't be written; the next call goes on from there.
+pub fn take_back(store: &Store, id: &str, snapshot: &str, phase: &str, took: Duration) -> Result<Vec<String>> {
+    let _lock = store.lock(PATIENCE)?;
+    restore::resume(store)?;
+    let journal = store.journal().read()?.unwrap_or_default();
+    let begun = journal.events.iter().any(|e| matches!(e, Event::Begin { id: other, .. } if other == id));
+    if !begun || journal.taken_back().contains(id) {
+        return Ok(Vec::new());
+    }
+    let trigger = Trigger::Failure { operations: [id.to_owned()].into(), snapshot: Some(snapshot.to_owned()) };
+    let question =
+        restore::Question { trigger: &trigger, policy: Policy::Accepted, but: None, force: true, supposing: &[] };
+    let plan = restore::answer(store, &question, snapshot::present(store, true)?)?.plan;
+    if let Some(why) = plan.refused {
+        return Err(Error::new(why));
+    }
+    restore::carry_out(store, &plan, phase)?;
+    end(store, id, took, Outcome::RolledBack)?;
+    Ok(plan.lines())
+}
+
+fn end(store: &Store, id: &str, took: Duration, outcome: Outcome) -> Result<()> {
+    let time = store.clock.now().seconds();
+    let duration_ms = took.as_millis().try_into().unwrap_or(u64::MAX);
+    store.journal().append(&Event::End { id: id.to_owned(), time, duration_ms, outcome })
 }
 
 /// A new operation id: when, who, and a count.

@@ -23,6 +23,6 @@ pub use clock::{Clock, Timestamp};
 pub use cluster::Cluster;
 pub use command::{Command, Output, quote};
 pub use error::{Error, IoContext, Kind, Result};
-pub use lock::Lock;
+pub use lock::{Lock, Turn};
 pub use node::{executable, node_name};
 pub use root::Root;

@@ -69,6 +69,54 @@ impl Lock {
     }
 }
 
+/// A lock whose file stays open, so that it can be asked for again and again, also when its name is gone.
+#[derive(Debug)]
+pub struct Turn {
+    file: File,
+}
+
+impl Turn {
+    /// Opens the lock that the file `path` stands for; the folder above it must be there.
+    ///
+    /// # Errors
+    /// The file can't be opened or made.
+    pub fn at(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+            .doing(|| format!("cannot open the lock {}", path.display()))?;
+        Ok(Self { file })
+    }
+
+    /// Takes it if nobody else has it; whether it is ours now.
+    ///
+    /// # Errors
+    /// The file system knows no locks.
+    pub fn take(&self) -> Result<bool> {
+        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(Error::io("cannot lock", error)),
+        }
+    }
+
+    /// Whether somebody else has it.
+    ///
+    /// # Errors
+    /// As [`Turn::take`].
+    pub fn is_taken(&self) -> Result<bool> {
+        let free = self.take()?;
+        if free {
+            rustix::fs::flock(&self.file, FlockOperation::Unlock).doing(|| "cannot unlock")?;
+        }
+        Ok(!free)
+    }
+}
+
 /// Whether the open file is the one that the path stands for.
 fn is_still(file: &File, path: &Path) -> bool {
     let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
@@ -89,6 +137,18 @@ mod tests {
         assert!(said.contains("held by another process"), "{said}");
         drop(first);
         Lock::take(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_turn_is_taken_or_not_and_outlives_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("turn");
+        let (first, second) = (Turn::at(&path).unwrap(), Turn::at(&path).unwrap());
+        assert!(first.take().unwrap() && first.take().unwrap(), "twice by the same is once");
+        assert!(second.is_taken().unwrap() && !second.take().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        drop(first);
+        assert!(!second.is_taken().unwrap() && second.take().unwrap());
     }
 
     #[test]

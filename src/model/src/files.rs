@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::configuration::Configuration;
 use crate::glob;
-use crate::interfaces::{self, Kind, ParseError};
+use crate::interfaces::{self, Kind, ParseError, Stanza};
 
 /// The file that everything starts from.
 pub const MAIN: &str = "/etc/network/interfaces";
@@ -38,6 +38,11 @@ impl NetworkFiles {
     /// The bytes of a file.
     pub fn get(&self, path: impl AsRef<Path>) -> Option<&[u8]> {
         self.files.get(path.as_ref()).map(Vec::as_slice)
+    }
+
+    /// The paths of all files, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
     }
 
     /// The paths that match an absolute pattern, in the byte order ifupdown2 sorts them in.
@@ -103,6 +108,23 @@ pub fn bridges(files: &NetworkFiles) -> BTreeSet<String> {
 /// What those files say that do parse, and the faults of those that don't.
 pub(crate) fn collect(files: &NetworkFiles) -> (Configuration, Vec<FileError>) {
     let mut configuration = Configuration::default();
+    let faults = walk(files, &mut |path, stanza| {
+        if let Kind::Iface(iface) = stanza.kind {
+            configuration.add(path, stanza.line, iface);
+        }
+    });
+    (configuration, faults)
+}
+
+/// The stanzas of those files that do parse, file by file as `source` leads to them.
+pub fn stanzas(files: &NetworkFiles) -> Vec<Stanza> {
+    let mut out = Vec::new();
+    walk(files, &mut |_, stanza| out.push(stanza));
+    out
+}
+
+/// Visits every stanza; the faults of the files that don't parse.
+fn walk(files: &NetworkFiles, visit: &mut dyn FnMut(&Path, Stanza)) -> Vec<FileError> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
     let mut todo = vec![PathBuf::from(MAIN)];
@@ -121,11 +143,7 @@ pub(crate) fn collect(files: &NetworkFiles) -> (Configuration, Vec<FileError>) {
         };
         let mut sourced = Vec::new();
         for stanza in parsed.stanzas {
-            let sources = match stanza.kind {
-                Kind::Iface(iface) => {
-                    configuration.add(&path, stanza.line, iface);
-                    continue;
-                }
+            let sources = match &stanza.kind {
                 Kind::Source(patterns) => patterns.iter().flat_map(|p| files.matching(&absolute(&path, p))).collect(),
                 Kind::SourceDirectory(patterns) => {
                     patterns.iter().flat_map(|p| files.in_folders(&absolute(&path, p))).collect()
@@ -133,10 +151,11 @@ pub(crate) fn collect(files: &NetworkFiles) -> (Configuration, Vec<FileError>) {
                 _ => Vec::new(),
             };
             sourced.extend(sources.into_iter().map(Path::to_owned));
+            visit(&path, stanza);
         }
         todo.extend(sourced.into_iter().rev());
     }
-    (configuration, faults)
+    faults
 }
 
 /// Relative patterns start from the folder of the file they stand in, `/etc/network` for [`MAIN`].

@@ -29,5 +29,5 @@ mod validate;
 
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
-pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration};
+pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration, stanzas};
 pub use validate::{Finding, Severity, validate, validate_settings};

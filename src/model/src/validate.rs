@@ -4,7 +4,7 @@
 
 mod addresses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interfaces::{self, Iface, Kind as StanzaKind, Opt};
 use crate::proxmox::{Flavour, Interface, Kind, Links, Network, Value, read, write};
@@ -81,7 +81,9 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
             _ => None,
         })
         .collect();
-    let mut check = Check { network: &network, stanzas, found: Vec::new() };
+    // Backwards, so that the first stanza of a name is the one that stays.
+    let first = stanzas.iter().rev().map(|(line, iface)| (iface.name.as_str(), *line)).collect();
+    let mut check = Check { network: &network, stanzas, first, found: Vec::new() };
     check.all();
     if let Err(fault) = write(network.clone(), Flavour::Ifupdown2) {
         let fix = "Proxmox refuses to write this: mend it before the next change by GUI or API";
@@ -118,6 +120,8 @@ pub fn validate_settings(name: &str, interface: &Interface) -> Vec<Finding> {
 struct Check<'a> {
     network: &'a Network,
     stanzas: Vec<(usize, &'a Iface)>,
+    /// The line of each interface's first stanza.
+    first: BTreeMap<&'a str, usize>,
     found: Vec<Finding>,
 }
 
@@ -134,7 +138,7 @@ impl Check<'_> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let line = line.or_else(|| self.stanzas.iter().find(|(_, i)| i.name == interface).map(|(line, _)| *line));
+        let line = line.or_else(|| self.first.get(interface).copied());
         let (interface, what, fix) = (interface.to_owned(), what.into(), fix.into());
         self.found.push(Finding { code, severity, line, interface, what, fix });
     }
@@ -156,12 +160,11 @@ impl Check<'_> {
     }
 
     fn names(&mut self) {
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for (line, iface) in self.stanzas.clone() {
             // An alias is no interface of the kernel's.
             let name = iface.name.split(':').next().unwrap_or_default();
-            if name.len() > NAME_MAX && !seen.contains(&name) {
-                seen.push(name);
+            if name.len() > NAME_MAX && seen.insert(name) {
                 let what = format!("the name {name} has {} bytes, the kernel takes {NAME_MAX}", name.len());
                 self.add("PVN047", Severity::Error, &iface.name, Some(line), what, "take a shorter name");
             }

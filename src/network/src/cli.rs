@@ -78,7 +78,7 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
-fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
+pub(crate) fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     let pending = legacy::plan(node, asked)?;
     let (name, pvesh) = (&node.store.node, format!("pvesh set /nodes/{}/network", node.store.node));
     if form == Form::Json {
@@ -90,7 +90,7 @@ fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     out(format_args!("run {pvesh}"))
 }
 
-fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
+pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     let applied = legacy::apply(node, asked)?;
     let seen = &applied.seen;
     for note in &applied.notes {

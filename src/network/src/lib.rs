@@ -1,23 +1,26 @@
 //! Applying a node's network configuration.
 //!
 //! ```text
-//!   pvenet ─► pvenet ─┬─► links    what the kernel has, by ip(8)
+//!   pvenet ─► pvenet ─┬─► kernel   what the kernel has, by netlink
 //!                     ├─► model    interfaces(5) as Proxmox reads it, what is wrong with it (pure)
-//!                     └─► api      the same in the form of Proxmox's API (pure)
+//!                     ├─► api      the same in the form of Proxmox's API (pure)
+//!                     └─► apply    over ifupdown2, with a guardian and a way back from every step
 //!
 //!   pvenet-legacy ─► cli ─► legacy ─┬─► check    may these files replace those? (model, pure)
 //!                                   ├─► history  snapshot, journal: who wrote what, how long it took
 //!                                   └─► pvesh ─► task: how Proxmox's task ended (pure)
 //! ```
 //!
-//! Today there is one way to apply, Proxmox's own Perl through pvesh(1): the way back, and the
-//! baseline that Rust's own apply is measured against. That one comes into this crate beside it.
+//! There are two ways to apply. [`apply`] is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
+//! back, and the baseline that the first is measured against. The node's phase and the feature `rust_cli` decide.
 //!
 //! Every apply is journaled before anything changes, so that what Perl wrote is known as Perl's and
 //! never taken for a Rust state on trial.
 
 pub mod api;
+pub mod apply;
 mod cli;
+pub mod kernel;
 pub mod legacy;
 mod links;
 pub mod pvenet;

@@ -149,7 +149,7 @@ fn read(node: &Node) -> Result<Captured> {
 }
 
 /// Proxmox's lock; where `/etc/network` is not there, nobody writes into it.
-fn proxmox_lock(node: &Node) -> Result<Option<Lock>> {
+pub(crate) fn proxmox_lock(node: &Node) -> Result<Option<Lock>> {
     let path = node.store.root.path(PROXMOX_LOCK);
     if !path.parent().is_some_and(Path::is_dir) {
         return Ok(None);

@@ -1,0 +1,81 @@
+//! The way back. Each part can be taken twice, so whoever comes next finishes it.
+
+use std::time::Duration;
+
+use history::take_back;
+use host::{Clock, Result};
+
+use super::record::{Record, State, Wish};
+use super::wanted::{left_over, missing};
+use super::{boot_id, guardian, mend, now_ms, reload};
+use crate::Node;
+use crate::kernel::Kernel;
+
+/// How long it may take in milliseconds before the guardian thinks it stuck: two reloads.
+const PATIENCE_MS: u64 = 2 * 1000 * reload::PATIENCE + 60_000;
+
+/// How often what ifupdown2 left undone is looked for.
+const ROUNDS: usize = 3;
+
+/// Takes the apply back: files, then the kernel, then its record. The caller has the turn.
+///
+/// # Errors
+/// The files can't be put back, or the record can't be written. What could not be mended in the kernel is among the
+/// record's notes.
+pub(super) fn go(node: &Node, record: &mut Record, why: &str) -> Result<()> {
+    let store = &node.store;
+    record.pid = std::process::id();
+    record.why.get_or_insert_with(|| why.to_owned());
+    record.enter(store, State::RollingBack, now_ms() + PATIENCE_MS)?;
+    // After a purge nothing of ours is there to be put back, and dpkg has put the files back already.
+    if !record.paths.is_empty() && store.path("").is_dir() {
+        let took = u64::try_from(Clock::System.now().seconds() - record.started).unwrap_or(0);
+        let lines = take_back(store, &record.id, &record.snapshot, &record.phase, Duration::from_secs(took))?;
+        record.notes.extend(lines);
+    }
+    if record.reached.touched_kernel() && record.boot == boot_id(store) {
+        match kernel(record) {
+            Ok(notes) => record.notes.extend(notes),
+            Err(error) => record.notes.push(format!("the kernel may not be as it was: {error}")),
+        }
+    }
+    record.enter(store, State::RolledBack, now_ms())?;
+    if store.path("").is_dir() {
+        Wish::forget(store)?;
+    }
+    guardian::tidy(store, &record.id);
+    Ok(())
+}
+
+/// Has ifupdown2 bring up what the files say again, and mends what it leaves undone.
+fn kernel(record: &Record) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    // Guests' ports were where they are before; whichever files say so.
+    let again = |notes: &mut Vec<String>| {
+        let (done, mended) = reload::run_and_mend(&record.old, &record.new, &record.before);
+        notes.extend(done.err().map(|error| error.to_string()));
+        notes.extend(mended.iter().map(|order| format!("during ifreload: {order}")));
+    };
+    again(&mut notes);
+    for round in 0..ROUNDS {
+        let now = Kernel::read()?;
+        let gone = mend::gone(&record.old, &record.before, &now);
+        if !gone.is_empty() && round > 0 {
+            // Only ifupdown2 makes them; it may have been in the middle of taking them away.
+            again(&mut notes);
+        }
+        let orders = mend::back(&record.old, &record.new, &record.before, &Kernel::read()?);
+        if orders.is_empty() && gone.is_empty() {
+            break;
+        }
+        let failed = reload::carry_out(&orders, &record.before)?;
+        notes.extend(orders.iter().map(|order| format!("after ifreload: {order}")));
+        notes.extend(failed);
+    }
+    let now = Kernel::read()?;
+    let known = missing(&record.old, &record.before);
+    let wrong = missing(&record.old, &now);
+    let rest = wrong.difference(&known).cloned().chain(left_over(&record.new, &record.old, &now));
+    notes.extend(rest.map(|line| format!("still wrong: {line}")));
+    Ok(notes)
+}
