@@ -27,6 +27,7 @@ pub struct Operation<'a> {
     phase: String,
     began: Instant,
     changes: Vec<Change>,
+    id: Option<String>,
     _lock: Lock,
 }
 
@@ -42,8 +43,16 @@ impl<'a> Operation<'a> {
             phase: phase.to_owned(),
             began: Instant::now(),
             changes: Vec::new(),
+            id: None,
             _lock: lock,
         })
+    }
+
+    /// Gives it an id that somebody else made, and by which they will ask for it. It has to be one of a kind.
+    #[must_use]
+    pub fn named(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
     }
 
     /// Plans to put `content` at the absolute path `path`, or to delete it (`None`). Owner, mode and
@@ -93,7 +102,7 @@ impl<'a> Operation<'a> {
         let state = snapshot::present(self.store, false)?;
         let why = Why { reason: format!("{} writes", self.tool), phase: Some(self.phase.clone()), ..Why::default() };
         let snapshot = snapshot::capture(self.store, &state, &why)?.id;
-        let id = new_id(self.store);
+        let id = self.id.clone().unwrap_or_else(|| new_id(self.store));
         Ok(Some(Prepared { operation: self, changes, id, snapshot }))
     }
 

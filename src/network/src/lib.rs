@@ -24,6 +24,7 @@ pub mod kernel;
 pub mod legacy;
 mod links;
 pub mod pvenet;
+pub mod serve;
 
 pub use cli::{cli, main};
 

@@ -22,6 +22,7 @@
 //! run by hand it serves `/health` in every phase.
 
 mod busy;
+mod daemon;
 mod health;
 mod log;
 mod options;

@@ -3,15 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::Router;
 use host::{Error, IoContext, Result};
+use network::Node;
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::health::Reporter;
-use crate::options::{Identity, Settings};
-use crate::{log, server, socket};
+use crate::options::{DAEMON, Identity, Settings};
+use crate::{daemon, log, server, socket};
 
 /// How long requests under way may take to finish once we are told to stop. The units' own
 /// `TimeoutStopSec=` is longer.
@@ -19,6 +21,9 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Threads that may wait for `/etc/pve`; `health` has one reader at a time.
 const READERS: usize = 1;
+
+/// Further ones of the daemon: its workers, who tells what became of an operation, and settling.
+const WORKERS: usize = daemon::WORKERS + 4;
 
 /// Runs one of the two services until it is told to stop; prints its error, if any.
 pub fn main(identity: Identity) -> ExitCode {
@@ -39,7 +44,7 @@ fn run(settings: Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(READERS)
+        .max_blocking_threads(READERS + if settings.identity == DAEMON { WORKERS } else { 0 })
         .build()
         .doing(|| "cannot set up the event loop")?;
     let served = runtime.block_on(serve(&settings, listener));
@@ -56,6 +61,14 @@ async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) 
     let listener =
         UnixListener::from_std(listener).doing(|| format!("cannot listen on {}", settings.socket.display()))?;
 
+    let mut routes = Router::new();
+    if settings.identity == DAEMON {
+        let node = Node::at(&settings.root)?;
+        let early = node.clone();
+        // Before the first request, but not before systemd: somebody may hold the lock.
+        tokio::task::spawn_blocking(move || daemon::settle(&early));
+        routes = daemon::routes(node);
+    }
     let reporter = Reporter::new(settings.identity, settings.root.clone());
     let health = reporter.report().await;
     tracing::info!(
@@ -77,7 +90,7 @@ async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) 
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    let connections = server::accept_until(&listener, server::routes(reporter), stop).await;
+    let connections = server::accept_until(&listener, routes.merge(server::routes(reporter)), stop).await;
     notify(&[NotifyState::Stopping])?;
     drop(listener);
     if !connections.drain(DRAIN).await {

@@ -70,7 +70,7 @@ fn a_broken_ceiling_means_perl_only_too() {
 #[test]
 fn everything_else_is_an_honest_refusal_in_json() {
     let service = Setup::new(DAEMON).start();
-    for path in ["/", "/healthy", "/health/", "/api2/json/nodes/x/network"] {
+    for path in ["/", "/healthy", "/health/", "/api3/json/nodes/x/network"] {
         let answer = service.get(path);
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
         assert_eq!(body(&answer)["schema_version"], 1);

@@ -46,9 +46,14 @@ impl Setup {
         self
     }
 
+    /// Where a path of the root is.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join("root").join(path)
+    }
+
     /// Writes a file of the root.
     pub fn file(&self, path: &str, text: &str) {
-        let path = self.dir.path().join("root").join(path);
+        let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
