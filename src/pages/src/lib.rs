@@ -36,6 +36,7 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
                 user(ctl::cli()),
                 user(network::pvenet::cli()),
                 user(network::cli()),
+                user(contract::cli()),
                 daemon(service::DAEMON),
                 daemon(service::MIDDLEWARE),
             ],

@@ -27,7 +27,8 @@ pub const DAEMON: Identity = Identity {
     long_about: "Serves the network API of a Proxmox VE node on a Unix socket. It is run by \
         pve-network-rs.service, which asks 'migration-ctl phase allows daemon' first and does not \
         start it while this node's phase is perl-only.\n\n\
-        This version answers GET /health and nothing else.",
+        It reads the network configuration and writes pending changes (interfaces.new); a reload and SDN are \
+        Perl's. GET /health says how it stands, GET /operations/ID what became of a write.",
 };
 
 /// `pve-network-migration.service`: what will send each request to Rust or to Perl, by phase.

@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::cli::out;
+use clap::{CommandFactory, Parser};
+use host::{Clock, Error, IoContext, Kind, Result, Root, files};
+
+use crate::ask::Side;
+use crate::html;
+use crate::report::{Judgement, Report};
+use crate::run::{Asked, run};
+
+/// Asks Perl, Rust, and Perl again for everything that can be read, and says where Rust answers otherwise.
+///
+/// It changes nothing. Fields that differ between Perl's own answers are noise: what that hides is listed, and no
+/// type and no missing field is ever hidden.
+///
+/// Exit codes: 0 equal, 1 differing, 2 usage, 4 inconclusive (Perl or Rust could not be asked, or nothing was compared).
+#[derive(Debug, Parser)]
+#[command(name = "contract-test", version, max_term_width = 100)]
+struct Cli {
+    /// The node whose network is asked for [default: this one].
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Where Proxmox's own API answers.
+    #[arg(long, value_name = "URL", default_value = "https://127.0.0.1:8006")]
+    perl_url: String,
+    /// The certificate that signed Perl's.
+    #[arg(long, value_name = "FILE", default_value = "/etc/pve/pve-root-ca.pem")]
+    ca: PathBuf,
+    /// A file with an API token, USER@REALM!NAME=SECRET, that only its owner can read.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Where the Rust daemon answers.
+    #[arg(long, value_name = "PATH", default_value = "/run/pve-network-rs/api.sock")]
+    socket: PathBuf,
+    /// Ask for this alone, as /nodes/NAME/network (may be repeated).
+    #[arg(long = "endpoint", value_name = "PATH", value_parser = endpoint)]
+    endpoints: Vec<String>,
+    /// Ask for each so many times; the worst counts.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Chooses the order of the questions [default: the time].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write JUnit's XML to this file.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write one HTML page to this file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+fn endpoint(text: &str) -> std::result::Result<String, String> {
+    let path = text.strip_prefix("/api2/json").unwrap_or(text);
+    if path.starts_with('/') { Ok(path.to_owned()) } else { Err("it begins with a /, as /nodes/NAME/network".into()) }
+}
+
+/// The command line as clap knows it: for man pages and completions.
+pub fn cli() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    ::cli::end("contract-test", contract(Cli::parse()))
+}
+
+fn contract(cli: Cli) -> Result<()> {
+    let asked = Asked {
+        node: cli.node.unwrap_or_else(|| host::node_name(&Root::system())),
+        perl: Side::perl(&cli.perl_url, &cli.ca, cli.token_file.as_deref())?,
+        perl_url: cli.perl_url,
+        rust: Side::Rust(cli.socket),
+        endpoints: cli.endpoints,
+        rounds: cli.rounds,
+        seed: cli.seed.unwrap_or_else(|| Clock::System.now().seconds().unsigned_abs()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.doing(|| "cannot set up the event loop")?;
+    let progress = std::io::stderr().is_terminal();
+    let report = runtime.block_on(run(&asked, |done, all| {
+        if progress {
+            let end = if done == all { "\r\x1b[K" } else { "" };
+            eprint!("\r{done}/{all}{end}");
+            let _ = std::io::stderr().flush(); // for who watches
+        }
+    }));
+    let report = report.map_err(|e| Error::of(Kind::Inconclusive, e.to_string()))?;
+    let json = || -> Result<String> {
+        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?;
+        Ok(text + "\n")
+    };
+    let put = |path: &PathBuf, text: String| files::replace(path, text.as_bytes(), &files::Attributes::mode(0o644));
+    cli.output.as_ref().map_or(Ok(()), |path| put(path, json()?))?;
+    cli.junit.as_ref().map_or(Ok(()), |path| put(path, report.junit()?))?;
+    cli.html.as_ref().map_or(Ok(()), |path| put(path, html::page(&report)))?;
+    out(report.text())?;
+    ended(&report)
+}
+
+fn ended(report: &Report) -> Result<()> {
+    match report.verdict {
+        Judgement::Equal => Ok(()),
+        Judgement::Differing => Err(Error::new("Rust does not answer as Perl does")),
+        Judgement::Inconclusive | Judgement::LeftToPerl => {
+            Err(Error::of(Kind::Inconclusive, "nobody can say whether Rust answers as Perl does"))
+        }
+    }
+}

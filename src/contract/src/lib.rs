@@ -1,0 +1,21 @@
+//! `contract-test`: asks Perl, Rust and Perl again, and says field by field where Rust answers otherwise.
+//!
+//! ```text
+//!   cli ─► run ─┬─► ask      one request: Perl by https, Rust by its daemon's socket
+//!               ├─► compare  two answers of Perl, one of Rust (pure)
+//!               └─► report   the verdict, as text, JSON, JUnit and one HTML page (pure)
+//! ```
+//!
+//! It reads only. Where Perl's own two answers differ there is noise, and what it hides is listed. Nothing compared
+//! is never a pass.
+
+mod ask;
+mod cli;
+mod compare;
+mod html;
+mod report;
+mod run;
+
+pub use cli::{cli, main};
+pub use compare::{Answer, Difference, Kind, Outcome, Verdict, compare};
+pub use report::{Endpoint, Judgement, Report, SCHEMA_VERSION};
