@@ -25,9 +25,10 @@ fn good() -> String {
     )
 }
 
-/// Its first bridge comes up; its second has a hook that fails.
+/// Its first bridge comes up; its second gets a group's hardware address, which no kernel takes.
 fn half_way() -> String {
-    good().replace("\nsource", "\nauto vmbr2\niface vmbr2 inet manual\n\tbridge-ports none\n\tpost-up /bin/false\n\nsource")
+    let second = "\nauto vmbr2\niface vmbr2 inet manual\n\tbridge-ports none\n\thwaddress ether 01:00:5e:00:00:01\n";
+    good().replace("\nsource", &format!("{second}\nsource"))
 }
 
 /// A node with the package, at a phase in which Rust applies: its card is a cable to a router, a guest's tap and a
@@ -43,8 +44,7 @@ fn furnished(node: Node) -> Node {
 }
 
 fn cabled(node: &Node) {
-    node.sh(
-        "mkdir -p /run/network /run/netns
+    node.sh("mkdir -p /run/network /run/netns
          ip link add eno1 type veth peer name r0
          ip netns add router
          ip link set r0 netns router
@@ -57,9 +57,8 @@ fn cabled(node: &Node) {
          done
          ifreload -a
          ip link set tap100i0 master vmbr0
-         ip link set veth101i0 master vmbr0",
-    )
-    .ok();
+         ip link set veth101i0 master vmbr0")
+        .ok();
 }
 
 fn with(packages: &[&str]) -> Node {
@@ -510,7 +509,11 @@ fn killed_at_each_step_it_is_the_old_network_or_the_new_one() {
                     let is_old = now.main == old.main && now.kernel == old.kernel;
                     let is_new = now.main == good() && now.kernel.iter().any(|l| l.contains("198.51.100.1/24"));
                     assert!(is_old || is_new, "{place}: {now:#?}");
-                    assert_eq!(is_new, state(node) == "confirmed" && record(node)["why"].is_null() && !is_old, "{place}");
+                    assert_eq!(
+                        is_new,
+                        state(node) == "confirmed" && record(node)["why"].is_null() && !is_old,
+                        "{place}"
+                    );
                     *ends.entry(if is_new { "new" } else { "old" }).or_insert(0) += 1;
                     break;
                 }
@@ -548,15 +551,13 @@ while (time < $end) {
 
 /// As the next boot finds the kernel: without what the configuration makes.
 fn reboot(node: &Node) {
-    node.sh(
-        "for bridge in vmbr0 vmbr1 vmbr2; do ip link delete $bridge 2>/dev/null || :; done
+    node.sh("for bridge in vmbr0 vmbr1 vmbr2; do ip link delete $bridge 2>/dev/null || :; done
          ip link set eno1 down
          umount /proc/sys/kernel/random/boot_id 2>/dev/null || :
          cat /proc/sys/kernel/random/uuid >/run/boot_id
          mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
-         find /run/network -type f -delete",
-    )
-    .ok();
+         find /run/network -type f -delete")
+        .ok();
 }
 
 #[test]
@@ -639,14 +640,12 @@ fn the_boot_takes_an_open_apply_back_before_the_network_comes_up() {
     drop(node);
     let next = furnished(Node::with_packages(Suite::Bookworm, &["ifupdown2"]).named("pve1"));
     next.write("/root/disk.tar", disk);
-    next.sh(
-        "tar -C / -xf /root/disk.tar
+    next.sh("tar -C / -xf /root/disk.tar
          cat /proc/sys/kernel/random/uuid >/etc/boot_id
          mount --bind /etc/boot_id /proc/sys/kernel/random/boot_id
          ip link add eno1 type veth peer name r0
-         ip link set r0 up",
-    )
-    .ok();
+         ip link set r0 up")
+        .ok();
     assert_eq!((state(&next).as_str(), next.text(MAIN)), ("waiting", good()));
     let next = next.boot();
     assert_eq!(state(&next), "rolled-back");
@@ -667,7 +666,10 @@ fn the_phase_decides_who_applies() {
     let node = node();
     node.write_program("/usr/bin/pvesh", include_str!("../stand-ins/pvesh"));
     for (phase, feature) in [("rust-read-only", true), ("rust-basic-write", false)] {
-        node.write("/etc/pve/network/migration.toml", format!("phase = \"{phase}\"\nfeatures = {{ rust_cli = {feature} }}\n"));
+        node.write(
+            "/etc/pve/network/migration.toml",
+            format!("phase = \"{phase}\"\nfeatures = {{ rust_cli = {feature} }}\n"),
+        );
         node.write(NEW, good());
         node.run(["pvenet", "apply", "--yes", "--confirm", "5"]).code(3).says("Perl waits for no confirmation");
         node.run(["pvenet", "apply", "--yes"]).ok().says("applied through Perl").says("applied by Perl in");
@@ -688,19 +690,20 @@ fn guests_that_come_and_go_meanwhile_are_left_alone() {
     begin(&node, "pvenet apply --yes --confirm 300");
     reaches(&node, &["waiting"]);
     // A container is started, another one stopped, a third moved to the new bridge.
-    node.sh(
-        "ip link add veth200i0 type veth peer name gveth200i0
+    node.sh("ip link add veth200i0 type veth peer name gveth200i0
          ip link set veth200i0 master vmbr0 up
          ip link delete veth101i0
          ip link add veth300i0 type veth peer name gveth300i0
-         ip link set veth300i0 master vmbr1 up",
-    )
-    .ok();
+         ip link set veth300i0 master vmbr1 up")
+        .ok();
     node.run(["pvenet", "rollback"]).ok();
     let now = kernel(&node);
     assert!(now.iter().any(|l| l.contains("veth200i0") && l.contains("vmbr0") && l.contains("up=true")), "{now:#?}");
     assert!(!now.iter().any(|l| l.contains("\"veth101i0\"")), "{now:#?}");
-    assert!(now.iter().any(|l| l.contains("\"veth300i0\"") && l.contains("master=null")), "its bridge is gone: {now:#?}");
+    assert!(
+        now.iter().any(|l| l.contains("\"veth300i0\"") && l.contains("master=null")),
+        "its bridge is gone: {now:#?}"
+    );
     assert_eq!(network(&node).main, old.main);
     assert!(kernel(&node).iter().any(|l| l.contains("tap100i0") && l.contains("vmbr0")));
 }
