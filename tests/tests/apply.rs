@@ -149,12 +149,16 @@ fn begin(node: &Node, command: &str) {
     node.sh(&format!("rm -f /run/said /run/code; (set +e; {command}; echo $? >/run/code) >/run/said 2>&1 & :")).ok();
 }
 
-/// Kills every process of this name's command line.
+/// Kills every process with these words in its command line; how many there were.
 fn kill(node: &Node, word: &str) -> usize {
+    signal(node, "KILL", word)
+}
+
+fn signal(node: &Node, signal: &str, word: &str) -> usize {
     let script = format!(
         "for p in /proc/[0-9]*; do
            [ $p != /proc/$$ ] || continue
-           case \" $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) \" in *\"{word}\"*) kill -KILL ${{p#/proc/}} && echo killed;; esac
+           case \" $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) \" in *\"{word}\"*) kill -{signal} ${{p#/proc/}} && echo sent;; esac
          done; :"
     );
     node.sh(&script).stdout.lines().count()
@@ -385,7 +389,7 @@ fn its_terminal_or_its_guardian_gone_it_goes_back() {
         node.write(NEW, good());
         begin(&node, "pvenet apply --yes --confirm 300");
         reaches(&node, &["waiting"]);
-        node.sh("for p in /proc/[0-9]*; do case \"$(tr '\\0' ' ' <$p/cmdline 2>/dev/null)\" in *'guardian '*) kill -STOP ${p#/proc/};; esac; done; :").ok();
+        assert_eq!(signal(&node, "STOP", " guardian "), 1);
         assert_eq!(kill(&node, "pvenet apply --yes"), 2, "the shell and the program");
         assert_eq!(kill(&node, " guardian "), 1);
         assert_eq!(state(&node), "waiting");
@@ -399,6 +403,29 @@ fn its_terminal_or_its_guardian_gone_it_goes_back() {
         assert_eq!(network(&node), old, "{next:?}");
         guests_are_plugged_in(&node, next[1]);
     }
+}
+
+#[test]
+fn a_guardian_that_comes_late_leaves_the_next_apply_alone() {
+    if !need_root() {
+        return;
+    }
+    let node = node();
+    node.write(NEW, good());
+    begin(&node, "pvenet apply --yes --confirm 300");
+    reaches(&node, &["waiting"]);
+    // It saw the apply wait, and sleeps through all the rest.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(signal(&node, "STOP", " guardian "), 1);
+    node.run(["pvenet", "confirm"]).ok();
+    ended(&node).ok();
+    node.write(NEW, good().replace("198.51.100.1", "198.51.100.2"));
+    node.run(["pvenet", "apply", "--yes"]).ok();
+    let (new, last) = (network(&node), record(&node));
+    assert_eq!(signal(&node, "CONT", " guardian "), 1);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(signal(&node, "0", " guardian "), 0, "it is gone");
+    assert_eq!((network(&node), record(&node)), (new, last));
 }
 
 #[test]
@@ -505,6 +532,8 @@ fn killed_at_each_step_it_is_the_old_network_or_the_new_one() {
         |node, place| {
             let began = Instant::now();
             loop {
+                // In this order: what is over does not change any more.
+                let over = ["", "confirmed", "rolled-back"].contains(&state(node).as_str());
                 let now = network(node);
                 // Killed before it had started its guardian: nothing has changed, and the next command says so.
                 if state(node) == "armed" && began.elapsed() > Duration::from_secs(2) {
@@ -512,10 +541,10 @@ fn killed_at_each_step_it_is_the_old_network_or_the_new_one() {
                     node.run(["pvenet", "apply", "--yes"]).code(1).says("was left open");
                     node.write(NEW, good());
                 }
-                if ["", "confirmed", "rolled-back"].contains(&state(node).as_str()) {
+                if over {
                     let is_old = now.main == old.main && now.kernel == old.kernel;
                     let is_new = now.main == good() && now.kernel.iter().any(|l| l.contains("198.51.100.1/24"));
-                    assert!(is_old || is_new, "{place}: {now:#?}");
+                    assert!(is_old || is_new, "{place}: {now:#?} {:#}", record(node));
                     assert_eq!(
                         is_new,
                         state(node) == "confirmed" && record(node)["why"].is_null() && !is_old,

@@ -122,8 +122,13 @@ pub fn run(node: &Node, id: &str, detach: bool) -> Result<()> {
     let mut tries = 0;
     loop {
         let ours = turn.take()?;
-        // After a purge there is no file, and what was read last is what there is.
-        record = read(store, id).unwrap_or(record);
+        match Record::read(store) {
+            Ok(Some(found)) if found.id == id => record = found,
+            // The next one has begun, so this one is over, however long ago we looked.
+            Ok(Some(_)) => break,
+            // After a purge there is no file, and what was read last is what there is.
+            Ok(None) | Err(_) => {}
+        }
         let now = facts(store, &record, ours, true);
         match decide(Who::Guardian, &now) {
             Move::Leave => break,
