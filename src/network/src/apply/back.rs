@@ -50,9 +50,9 @@ pub(super) fn go(node: &Node, record: &mut Record, why: &str) -> Result<()> {
 /// Has ifupdown2 bring up what the files say again, and mends what it leaves undone.
 fn kernel(record: &Record) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    // Guests' ports were where they are before; whichever files say so.
+    let ports = mend::plugged(&record.before, &Kernel::read()?);
     let again = |notes: &mut Vec<String>| {
-        let (done, mended) = reload::run_and_mend(&record.old, &record.new, &record.before);
+        let (done, mended) = reload::run_and_mend(&record.old, &record.new, &ports);
         notes.extend(done.err().map(|error| error.to_string()));
         notes.extend(mended.iter().map(|order| format!("during ifreload: {order}")));
     };
@@ -64,11 +64,13 @@ fn kernel(record: &Record) -> Result<Vec<String>> {
             // Only ifupdown2 makes them; it may have been in the middle of taking them away.
             again(&mut notes);
         }
-        let orders = mend::back(&record.old, &record.new, &record.before, &Kernel::read()?);
+        let now = Kernel::read()?;
+        let mut orders = mend::back(&record.old, &record.new, &record.before, &now);
+        orders.extend(mend::lost_ports(&record.old, &record.new, &ports, &now));
         if orders.is_empty() && gone.is_empty() {
             break;
         }
-        let failed = reload::carry_out(&orders, &record.before)?;
+        let failed = reload::carry_out(&orders, &ports)?;
         notes.extend(orders.iter().map(|order| format!("after ifreload: {order}")));
         notes.extend(failed);
     }

@@ -60,9 +60,11 @@ pub(super) fn start(store: &Store, id: &str) -> Result<Turn> {
     let path = program.display().to_string();
     let systemd = store.root.path("/run/systemd/system").is_dir();
     if !(systemd && by_systemd(&path, id)?) {
-        let out = Command::new("setsid").args(["--fork", &path, "guardian", "--detach", id]).run()?;
+        // By a shell, for its redirection alone: a guardian that holds our pipes would have us wait for its end.
+        let script = r#"exec setsid --fork "$0" guardian --detach "$1" >/dev/null 2>&1"#;
+        let out = Command::new("sh").args(["-c", script, &path, id]).run()?;
         if !out.success() {
-            return Err(Error::new(format!("cannot start the guardian: {}", out.stderr.trim())));
+            return Err(Error::new("cannot start the guardian: setsid(1) failed"));
         }
     }
     let begin = Instant::now();
@@ -116,16 +118,17 @@ pub fn run(node: &Node, id: &str, detach: bool) -> Result<()> {
     if !guard.take()? {
         return Ok(()); // one is enough
     }
-    if detach {
-        // Whoever started us waits for the end of our output.
-        silence()?;
-    }
     let mut record = read(store, id)?;
     let mut tries = 0;
     loop {
         let ours = turn.take()?;
-        // After a purge there is no file, and what was read last is what there is.
-        record = read(store, id).unwrap_or(record);
+        match Record::read(store) {
+            Ok(Some(found)) if found.id == id => record = found,
+            // The next one has begun, so this one is over, however long ago we looked.
+            Ok(Some(_)) => break,
+            // After a purge there is no file, and what was read last is what there is.
+            Ok(None) | Err(_) => {}
+        }
         let now = facts(store, &record, ours, true);
         match decide(Who::Guardian, &now) {
             Move::Leave => break,
@@ -167,13 +170,4 @@ fn alone() -> Result<()> {
         Ok(_) | Err(rustix::io::Errno::PERM) => Ok(()), // it leads one already
         Err(error) => Err(Error::io("cannot leave the session", error)),
     }
-}
-
-fn silence() -> Result<()> {
-    let null =
-        std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").doing(|| "cannot open /dev/null")?;
-    let doing = || "cannot let go of the output";
-    rustix::stdio::dup2_stdin(&null).doing(doing)?;
-    rustix::stdio::dup2_stdout(&null).doing(doing)?;
-    rustix::stdio::dup2_stderr(&null).doing(doing)
 }

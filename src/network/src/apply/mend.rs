@@ -46,7 +46,20 @@ pub fn lost_ports(old: &Wanted, new: &Wanted, before: &Kernel, now: &Kernel) -> 
     out
 }
 
-/// What makes the kernel what it was, as far as `old` and `new` configure it.
+/// Where ports hang that the way back has to keep: as `now`, on a bridge that there was `before`, else as they were.
+/// So what was plugged in since stays as well.
+pub fn plugged(before: &Kernel, now: &Kernel) -> Kernel {
+    let mut out = before.clone();
+    for (name, device) in &now.devices {
+        if device.master.as_ref().is_some_and(|master| before.devices.contains_key(master)) {
+            out.devices.insert(name.clone(), device.clone());
+        }
+    }
+    out
+}
+
+/// What makes the kernel what it was, as far as `old` and `new` configure it; ports that they don't name are
+/// [`lost_ports`]'s.
 pub fn back(old: &Wanted, new: &Wanted, before: &Kernel, now: &Kernel) -> Vec<Order> {
     let mut out = Vec::new();
     let configured = |name: &String| {
@@ -79,7 +92,6 @@ pub fn back(old: &Wanted, new: &Wanted, before: &Kernel, now: &Kernel) -> Vec<Or
         out.extend(changed(was, device, false));
         out.extend(changed(device, was, true));
     }
-    out.extend(lost_ports(old, new, before, now));
     let there = |route: &&Default| now.devices.contains_key(&route.device);
     out.extend(now.defaults.difference(&before.defaults).filter(there).map(|r| Order::Route(r.clone(), false)));
     out.extend(before.defaults.difference(&now.defaults).filter(there).map(|r| Order::Route(r.clone(), true)));
@@ -165,9 +177,15 @@ mod tests {
             lost_ports(&old, &old, &before, &now),
             [Order::Enslave("tap100i0".into(), "vmbr0".into()), Order::Up("tap100i0".into(), true)]
         );
-        // One that was hot-plugged meanwhile stays where it is.
-        now.devices.insert("veth200i0".into(), port(20, Some("vmbr0")));
-        assert!(!back(&old, &old, &before, &now).iter().any(|o| o.to_string().contains("veth200i0")));
+        // One that was plugged in since is kept as well, on a bridge that stays; one that moved, where it moved to.
+        let mut since = before.clone();
+        since.devices.insert("veth200i0".into(), port(20, Some("vmbr0")));
+        since.devices.insert("veth300i0".into(), port(30, Some("vmbr7")));
+        let mut dropped = since.clone();
+        dropped.devices.values_mut().for_each(|d| d.master = None);
+        let kept = lost_ports(&old, &old, &plugged(&before, &since), &dropped);
+        assert!(kept.contains(&Order::Enslave("veth200i0".into(), "vmbr0".into())), "{kept:?}");
+        assert!(!kept.iter().any(|o| o.to_string().contains("veth300i0")), "{kept:?}");
     }
 
     #[test]

@@ -54,10 +54,11 @@ fn left(deadline: u64) -> i64 {
     i64::try_from(deadline).unwrap_or(i64::MAX) - i64::try_from(now_ms()).unwrap_or(0)
 }
 
-/// Whether every file still holds what the apply wrote. Before it wrote, nothing is out of place.
+/// Whether every file still holds what the apply wrote. Before it wrote, nothing is out of place; and what it deleted,
+/// the pending changes, somebody may make anew for the next one.
 fn is_intact(store: &Store, record: &Record) -> bool {
     record.state <= record::State::Written
-        || record.paths.iter().all(|(path, written)| {
+        || record.paths.iter().filter(|(_, written)| written.after != "absent").all(|(path, written)| {
             let now = store.root.resolve(path).and_then(|real| digest_at(&real));
             now.is_ok_and(|now| now == written.after)
         })
