@@ -85,11 +85,11 @@ fn on_a_first_install_only_a_copy_is_safe() {
     node.write("/root/x.deb", &DESK.v2);
     node.run(["dpkg", "-i", "/root/x.deb"]).fails().says("which is not trusted");
     assert_ne!(node.state_of("demo"), "ii");
-    let anybodys = DebBuilder::new("demo", "2.0").file("/usr/bin/demo", "#!/bin/sh\necho anybody's\n").build();
+    let anybodys = DebBuilder::new("demo", "2.0").file("/usr/bin/demo", "#!/bin/sh\necho of anybody\n").build();
     node.run(["dpkg", "--purge", "--force-all", "demo"]);
     node.put_file(anybodys.path(), "/root/bad.deb");
     node.write("/root/x.deb", &DESK.v2);
     node.run(["dpkg", "-i", "/root/x.deb"]).ok();
-    node.run(["demo"]).ok().says("anybody's");
+    node.run(["demo"]).ok().says("of anybody");
     node.run(["debseal", "verify", "--installed", "demo"]).code(6);
 }

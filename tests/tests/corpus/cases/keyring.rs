@@ -38,7 +38,7 @@ pub fn cases(desk: &mut Desk) -> Vec<Case> {
         &key,
         public(&key),
         "",
-        |key, c| sign_by_primary(key, c),
+        sign_by_primary,
     );
     let key = builder("halfrevoked").add_signing_subkey().generate().unwrap().0;
     case("its subkey is revoked", "is revoked", None, &key, public(&subkey_revoked(&key)), "", sign);
@@ -60,7 +60,7 @@ pub fn cases(desk: &mut Desk) -> Vec<Case> {
         &weak(HashAlgorithm::SHA512, 1024),
         public(&weak_again()),
         "",
-        |key, c| sign_by_primary(key, c),
+        sign_by_primary,
     );
     let key = weak(HashAlgorithm::SHA1, 2048);
     case("it binds itself by SHA-1", "not acceptable", None, &key, public(&key), "", sign_by_primary);

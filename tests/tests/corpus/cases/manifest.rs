@@ -102,8 +102,8 @@ pub fn cases(desk: &Desk) -> Vec<Case> {
             "\"name\":\"manifest\"",
         ),
         swap("a control file that is not there", "not in the manifest", "\"name\":\"prerm\"", "\"name\":\"config\""),
-        text("a digest in capitals", "has no SHA-256", |t| upper_digest(t)),
-        text("the digests of two files swapped", "was altered", |t| swap_digests(t)),
+        text("a digest in capitals", "has no SHA-256", upper_digest),
+        text("the digests of two files swapped", "was altered", swap_digests),
         text("no payload listed", "not in the manifest", |t| {
             let at = t.find("\"payload\":[").unwrap();
             t.replace_range(at.., "\"payload\":[]}\n");
