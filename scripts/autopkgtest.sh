@@ -12,7 +12,7 @@ fi
 # Its own mounts: what is mounted in the roots goes with this process.
 [ -n "${OWN_MOUNTS:-}" ] || OWN_MOUNTS=1 exec scripts/own-mounts.sh "$0" "$@"
 work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'umount -q "$work/root/dev/pts" "$work/root/proc" || true; rm -rf --one-file-system "$work"' EXIT
 
 # What autopkgtest takes for a source package: the tests, and what it reads besides.
 mkdir -p "$work/source/debian"
@@ -29,16 +29,12 @@ CONTROL
 for suite in ${SUITES:-bookworm trixie}; do
 	root=$work/root
 	mkdir "$root"
-	if [ -e "target/piuparts/$suite.tar.gz" ]; then
-		tar -C "$root" -xzf "target/piuparts/$suite.tar.gz"
-	else
-		mmdebstrap --quiet --variant=minbase "$suite" "$root"
-	fi
+	tar -C "$root" -xzf "$(scripts/root-tarball.sh "$suite")"
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 	mount -t proc proc "$root/proc"
-	mount -t tmpfs tmpfs "$root/tmp"
+	mount -t devpts devpts "$root/dev/pts"
 	# 0: all passed; 2 and 8 are for tests that were skipped, which none here may be.
-	autopkgtest --no-built-binaries dist/pve-network-rs_*.deb dist/debseal_*.deb "$work/source" -- chroot "$root"
-	umount "$root/tmp" "$root/proc"
+	autopkgtest --quiet --apt-upgrade --no-built-binaries dist/pve-network-rs_*.deb dist/debseal_*.deb "$work/source" -- chroot "$root"
+	umount "$root/dev/pts" "$root/proc"
 	rm -rf --one-file-system "$root"
 done
