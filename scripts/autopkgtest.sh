@@ -12,7 +12,7 @@ fi
 # Its own mounts: what is mounted in the roots goes with this process.
 [ -n "${OWN_MOUNTS:-}" ] || OWN_MOUNTS=1 exec scripts/own-mounts.sh "$0" "$@"
 work=$(mktemp -d)
-trap 'umount -q "$work/root/dev/pts" "$work/root/proc" || true; rm -rf --one-file-system "$work"' EXIT
+trap 'umount -q "$work/root/dev/pts" "$work/root/proc" 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
 
 # What autopkgtest takes for a source package: the tests, and what it reads besides.
 mkdir -p "$work/source/debian"
