@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo lint piuparts fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -53,6 +53,13 @@ repo: deb ## a signed apt repository of dist/*.deb in dist/repo; SIGN_KEY=FINGER
 
 piuparts: deps-test deb ## what the package leaves behind, on clean Debian roots
 	scripts/piuparts.sh
+
+autopkgtest: deps-test deb ## debian/tests/ against dist/*.deb, on clean Debian roots
+	scripts/deps.sh autopkgtest
+	scripts/autopkgtest.sh
+
+repro: deps-build ## builds this commit twice in different folders and compares the packages' bytes
+	scripts/repro.sh
 
 fresh: deps-demo ## README's two commands in a clean Debian root: finds what nobody named
 	scripts/fresh.sh

@@ -29,6 +29,14 @@ for key in "$@"; do
 	set -- "$@" --key "$key"
 done
 
+# Who builds it again needs to know from what. A tree with changes of its own is no commit.
+toolchain=$(rustc --version)
+if commit=$(git rev-parse HEAD 2>/dev/null); then
+	[ -z "$(git status --porcelain --untracked-files=no)" ] || commit=$commit+changes
+	set -- --provenance "commit=$commit" "$@"
+fi
+set -- --provenance "toolchain=$toolchain" "$@"
+
 # package CRATE PAYLOAD HOOKS [OPTION…]: its sealed package in $stage. The payload stays: tests seal it
 # in ways of their own.
 package() {

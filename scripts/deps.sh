@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test, demo, drill, repo, fuzz. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo, drill, repo, autopkgtest, fuzz. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -16,6 +16,7 @@ packages() {
 		test,demo,drill mount           mounts what the tests' machines consist of
 		test,demo,repo gnupg      throw-away keys, and signatures of repositories
 		test  gpgv            a second opinion on signatures
+		test  binutils        ar, by which others take packages apart
 		test  debsig-verify   Debian's own verifier of signed packages
 		test,repo apt-utils       indexes an apt repository
 		test  debsigs         Debian's own signer of packages
@@ -29,6 +30,8 @@ packages() {
 		test  attr            shows extended attributes
 		test  shellcheck      checks scripts
 		test  zstd            a second opinion on the diagnostics bundle
+		autopkgtest autopkgtest   runs debian/tests in clean roots
+		autopkgtest mmdebstrap      makes those roots
 		fuzz  g++             builds libFuzzer
 		drill e2fsprogs       a disk whose power is cut, with ext4
 		drill xfsprogs        the same with XFS

@@ -8,12 +8,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	exec scripts/as-root.sh "$0" "$@"
 fi
 for suite in ${SUITES:-bookworm trixie}; do
-	tarball=target/piuparts/$suite.tar.gz
-	if ! [ -e "$tarball" ]; then
-		mkdir -p "${tarball%/*}"
-		scripts/own-mounts.sh mmdebstrap --quiet --variant=minbase "$suite" "target/piuparts/new.tar.gz"
-		mv "target/piuparts/new.tar.gz" "$tarball"
-	fi
+	tarball=$(scripts/root-tarball.sh "$suite")
 	for deb in dist/*.deb; do
 		for flow in '' --install-remove-install; do
 			# shellcheck disable=SC2086 # an empty flow is no argument

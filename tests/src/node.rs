@@ -16,7 +16,7 @@ use machines::Keeper;
 use crate::boot::Cgroup;
 use crate::call::{Listing, Output, clean_env};
 use crate::pmxcfs::{Membership, Pmxcfs};
-use crate::{Machine, Suite, boot, roots};
+use crate::{Machine, Suite, Tree, boot, roots};
 
 /// More lines than this hide the cause of a failure rather than show it.
 const LISTED: usize = 80;
@@ -129,6 +129,13 @@ impl Node {
     pub fn systemctl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
         let words = arguments.into_iter().map(|word| word.as_ref().to_owned());
         self.run(std::iter::once(OsString::from("systemctl")).chain(words))
+    }
+
+    /// Everything that was written since the machine was made: its layer over the base root, in which
+    /// what was removed has an entry too. While this is the same, so is the whole disk; and it takes a
+    /// hundredth of the time to read.
+    pub fn written(&self) -> Tree {
+        Tree::of(&PathBuf::from(format!("/proc/self/fd/{}", self.upper.as_raw_fd())), Path::new("/"))
     }
 
     /// The process id, as the host counts, of the machine's process 1: for `nsenter` and signals.

@@ -20,9 +20,20 @@ pub struct Repo {
 impl Repo {
     /// A repository with these packages.
     pub fn new(key: &Keyring, debs: &[&Deb]) -> Self {
+        let read = |deb: &&Deb| {
+            let bytes = fs::read(deb.path()).unwrap_or_else(|e| panic!("cannot read {}: {e}", deb.path().display()));
+            let control = host_tool("dpkg-deb", ["--field".as_ref(), deb.path().as_os_str()]);
+            (deb.file_name(), String::from_utf8_lossy(&control).into_owned(), bytes)
+        };
+        Self::of(key, &debs.iter().map(read).collect::<Vec<_>>())
+    }
+
+    /// A repository with these files: name, what the index says of it as in a control file, and bytes.
+    /// Whether the index speaks the truth is for others to find out.
+    pub fn of(key: &Keyring, files: &[(String, String, Vec<u8>)]) -> Self {
         let dir = tempfile::tempdir().expect("the temporary directory is writable");
         let repo = Self { dir };
-        let packages: String = debs.iter().map(|deb| repo.take_in(deb)).collect();
+        let packages: String = files.iter().map(|(name, control, bytes)| repo.take_in(name, control, bytes)).collect();
         let release = format!(
             "Origin: rig\nLabel: rig\nSuite: rig\nCodename: rig\nDate: {}\nArchitectures: amd64 all\nSHA256:\n {} {} Packages\n",
             String::from_utf8_lossy(&host_tool("date", ["-u", "-R"])).trim(),
@@ -52,13 +63,9 @@ impl Repo {
     }
 
     /// Copies the package in; its paragraph in `Packages`.
-    fn take_in(&self, deb: &Deb) -> String {
-        let control = host_tool("dpkg-deb", ["--field".as_ref(), deb.path().as_os_str()]);
-        let bytes = fs::read(deb.path()).unwrap_or_else(|e| panic!("cannot read {}: {e}", deb.path().display()));
-        let name = deb.file_name();
-        self.put(&name, &bytes);
-        let (size, digest) = (bytes.len(), sha256(&bytes));
-        let control = String::from_utf8_lossy(&control);
+    fn take_in(&self, name: &str, control: &str, bytes: &[u8]) -> String {
+        self.put(name, bytes);
+        let (size, digest) = (bytes.len(), sha256(bytes));
         format!("{}\nFilename: ./{name}\nSize: {size}\nSHA256: {digest}\n\n", control.trim_end())
     }
 

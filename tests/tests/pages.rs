@@ -89,3 +89,29 @@ fn the_runbook_and_the_symptoms_can_be_followed_from_the_page() {
         follow(name, &[("pve1", &one), ("pve2", &two)]);
     }
 }
+
+#[test]
+fn the_gates_page_can_be_followed() {
+    if !need_root() {
+        return;
+    }
+    let (key, new) = (Keyring::new("Release <release@example.invalid>"), Keyring::new("New <new@example.invalid>"));
+    let first = sealing().signed(&key).build();
+    let next = sealing().version("0.2.0-1").trusting(&key).signed(&new).build();
+    let lab = sealing().version("0.3.0-1").trusting(&new).build();
+    for suite in Suite::ALL {
+        let node = Node::with_packages(suite, &["libgpgme11"]).named("pve1");
+        like_a_pve_node(&node);
+        let debseal = dist::debseal_package();
+        node.put_file(debseal.path(), &format!("/root/{}", debseal.file_name()));
+        node.put_file(first.path(), PACKAGE);
+        node.put_file(next.path(), "/root/next/pve-network-rs_0.2.0-1_amd64.deb");
+        node.put_file(lab.path(), "/root/lab/pve-network-rs_0.3.0-1_amd64.deb");
+        node.write("/root/release.pgp", key.certificate());
+        node.write("/root/release.fingerprint", key.fingerprint());
+        node.write("/root/next/new.pgp", new.certificate());
+        node.write("/root/next/new.fingerprint", new.fingerprint());
+        node.write("/root/next/release-revoked.pgp", key.revoked_certificate());
+        follow("gate.md", &[("pve1", &node)]);
+    }
+}

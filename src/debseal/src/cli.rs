@@ -60,6 +60,10 @@ pub(crate) struct SealArgs {
     /// Seconds since 1970 for every time stamp [default: $SOURCE_DATE_EPOCH, else that of IN.deb]
     #[arg(long, value_name = "EPOCH")]
     pub(crate) source_date: Option<u64>,
+    /// A fact about where it comes from, such as commit=HASH: it is signed with the manifest, and
+    /// inspect shows it (may be repeated)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) provenance: Vec<String>,
     /// Drop the maintainer scripts and the seal that the package has already
     #[arg(long)]
     pub(crate) replace_hooks: bool,

@@ -1,11 +1,13 @@
 //! `debseal inspect`: what a package says of itself. Nothing here is a verdict.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use host::{Result, Timestamp};
 use seal::deb::Deb;
 use seal::manifest::{self, HOOKS, Kind};
 use seal::openpgp::{self, Keyring};
+use seal::provenance::Provenance;
 use seal::trailer;
 use serde::Serialize;
 
@@ -53,6 +55,7 @@ struct Sealed {
     architecture: String,
     minimum_version: Option<String>,
     source_date: u64,
+    provenance: BTreeMap<String, String>,
     files: usize,
     directories: usize,
     links: usize,
@@ -98,7 +101,7 @@ fn look(file: &str, deb: &mut Deb) -> Result<Answer> {
     };
     let field = |(n, v): (&str, &str)| Field { name: n.to_owned(), value: v.to_owned() };
     let sealed = match deb.control_file(manifest::NAME) {
-        Some(_) => Some(summary(&deb.manifest()?)),
+        Some(file) => Some(summary(&deb.manifest()?, &Provenance::read(&file.bytes))),
         None => None,
     };
     let hooks = match deb.control_file(HOOKS[0]) {
@@ -128,7 +131,7 @@ fn look(file: &str, deb: &mut Deb) -> Result<Answer> {
     })
 }
 
-fn summary(manifest: &manifest::Manifest) -> Sealed {
+fn summary(manifest: &manifest::Manifest, provenance: &Provenance) -> Sealed {
     let count = |kind| manifest.payload.iter().filter(|e| e.kind == kind).count();
     Sealed {
         format: manifest.format,
@@ -137,6 +140,7 @@ fn summary(manifest: &manifest::Manifest) -> Sealed {
         architecture: manifest.architecture.clone(),
         minimum_version: manifest.minimum_version.clone(),
         source_date: manifest.source_date,
+        provenance: provenance.facts().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         files: count(Kind::File),
         directories: count(Kind::Dir),
         links: count(Kind::Link),
@@ -195,6 +199,9 @@ impl Answer {
                 s.links
             ),
         };
+        for (name, value) in self.sealed.iter().flat_map(|s| &s.provenance) {
+            out += &format!("  {name}: {value}\n");
+        }
         if let Some(hooks) = &self.hooks {
             out += "\nkeys that the hooks trust\n";
             for k in &hooks.keys {

@@ -51,13 +51,6 @@ fn install(args: &InstallArgs) -> Result<Outcome> {
             let prefix = format!("{}: ", copy.display());
             Error::of(e.kind(), text.strip_prefix(&prefix).unwrap_or(&text)).context(file.display())
         })?;
-        if let Some(least) = &verified.keys.minimum_version
-            && seal::version::compare(&verified.manifest.version, least)?.is_lt()
-        {
-            let version = &verified.manifest.version;
-            let why = format!("{}: version {version} is older than {least}, the least allowed here", file.display());
-            return Err(Error::of(Kind::SignatureRefused, why));
-        }
         outcome.notes.push(format!(
             "{}: {} {}, signed {} by {}",
             file.display(),

@@ -8,6 +8,7 @@ use host::{Error, IoContext, Kind, Result};
 use maintscript::policy::Policy;
 use seal::deb::{self, Deb};
 use seal::manifest::{self, HOOKS, Manifest};
+use seal::provenance::Provenance;
 use seal::tarball::{self, ControlMember};
 use seal::{trailer, version};
 
@@ -15,6 +16,7 @@ use crate::cli::SealArgs;
 use crate::{Outcome, elf, output};
 
 pub(crate) fn run(args: &SealArgs) -> Result<Outcome> {
+    let provenance = Provenance::of(&args.provenance)?;
     let mut input = Deb::open(&args.input)?;
     let named = |e: Error| e.context(args.input.display());
     let mut notes = Vec::new();
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &SealArgs) -> Result<Outcome> {
         control: files.iter().map(ControlMember::entry).collect(),
         payload: input.payload().map_err(named)?,
     };
-    files.push(ControlMember { name: manifest::NAME.to_owned(), mode: 0o644, bytes: manifest.to_bytes()? });
+    files.push(ControlMember { name: manifest::NAME.to_owned(), mode: 0o644, bytes: provenance.write(&manifest)? });
     let archive = tarball::control_archive(&files, source_date)?;
     output::replace(
         &args.output,
@@ -81,7 +83,34 @@ fn check_policy(path: &Path, package: &str) -> Result<Vec<u8>> {
     if policy.package != package {
         return Err(Error::new(format!("{} is for package {}, not for {package}", path.display(), policy.package)));
     }
+    own_folders(&policy).map_err(|e| e.context(path.display()))?;
     Ok(bytes)
+}
+
+/// Purge removes these two folders whole, so they must be the package's and nobody else's: only a name
+/// tells. The hooks themselves have no say: where they run, what is sealed into them is fixed.
+fn own_folders(policy: &Policy) -> Result<()> {
+    let package = policy.package.as_str();
+    let family = package.rsplit_once('-').map(|(family, _)| family);
+    let refuse = |key: &str, folder: &Path, own: String| {
+        Err(Error::new(format!("{key} = {:?} is not this package's own, and purge would remove it", folder.display()))
+            .way_out(format!("let it be {own} or below that")))
+    };
+    let first = |path: &Path, above: &str| {
+        path.strip_prefix(above).ok().and_then(|rest| rest.components().next()).map(|c| c.as_os_str().to_owned())
+    };
+    if first(&policy.state, "/var/lib").is_none_or(|name| name != package) {
+        return refuse("state", &policy.state, format!("/var/lib/{package}"));
+    }
+    let Some(log) = &policy.log else { return Ok(()) };
+    // Programs of several packages may write to one folder: pve-network-rs to that of pve-network. One
+    // word alone, such as pve, is somebody else's.
+    let name = first(log, "/var/log");
+    let family = family.filter(|family| family.contains('-'));
+    if name.is_none_or(|name| name != package && family.is_none_or(|family| name != family)) {
+        return refuse("log", log, format!("/var/log/{package}"));
+    }
+    Ok(())
 }
 
 /// The control files that stay, in a fixed order and with canonical modes.
@@ -123,5 +152,48 @@ fn source_date(args: &SealArgs, input: &Deb) -> Result<u64> {
         Some(text) => text.to_str().and_then(|t| t.parse().ok()).ok_or_else(|| {
             Error::of(Kind::Usage, format!("SOURCE_DATE_EPOCH={} is no number of seconds", text.display()))
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purge_may_only_remove_what_is_the_packages_own() {
+        let said = |package: &str, state: &str, log: Option<&str>| {
+            let log = log.map(|log| format!("log = \"{log}\"\n")).unwrap_or_default();
+            let text = format!("format = 1\npackage = \"{package}\"\nstate = \"{state}\"\n{log}");
+            let policy = Policy::parse(&text)?;
+            own_folders(&policy)
+        };
+        for (package, state, log) in [
+            ("demo", "/var/lib/demo", None),
+            ("demo", "/var/lib/demo/state", Some("/var/log/demo")),
+            ("demo", "/var/lib/demo", Some("/var/log/demo/hooks")),
+            ("pve-network-rs", "/var/lib/pve-network-rs", Some("/var/log/pve-network")),
+        ] {
+            said(package, state, log).unwrap();
+        }
+        for (package, state, log, why) in [
+            ("demo", "/", None, "a path below /var/lib"),
+            ("demo", "/etc", None, "a path below /var/lib"),
+            ("demo", "/var/lib", None, "a path below /var/lib"),
+            ("demo", "/var/lib/", None, "a path below /var/lib"),
+            ("demo", "/var/lib/dpkg", None, "purge would remove it; let it be /var/lib/demo or below that"),
+            ("demo", "/var/lib/dpkg/demo", None, "purge would remove it"),
+            ("demo", "/var/lib/pve-cluster", None, "purge would remove it"),
+            ("demo", "/var/lib/demonstration", None, "purge would remove it"),
+            ("demo", "/var/lib/demo/../dpkg", None, "a path below /var/lib"),
+            ("pve-demo", "/var/lib/pve", None, "purge would remove it"),
+            ("demo", "/var/lib/demo", Some("/var/log"), "a path below /var/log"),
+            ("demo", "/var/lib/demo", Some("/var/log/apt"), "let it be /var/log/demo or below that"),
+            ("pve-demo", "/var/lib/pve-demo", Some("/var/log/pve"), "purge would remove it"),
+            ("apt-x", "/var/lib/apt-x", Some("/var/log/apt"), "purge would remove it"),
+        ] {
+            let error = said(package, state, log).expect_err(state).to_string();
+            assert!(error.contains(why), "{package} {state} {log:?}: {error}");
+        }
     }
 }

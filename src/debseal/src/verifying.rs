@@ -153,13 +153,17 @@ fn installed(args: &VerifyArgs, package: &str, given: &Option<TrustedKeys>) -> R
     let mut errors = Vec::new();
     let now = SystemTime::now();
     let mut judged = Judged { package: Some(package.to_owned()), notes, ..Judged::default() };
+    let mut foreign = Vec::new();
     match unpacked::verify_unpacked_control(&info, &naming, &keys.keyring, package, None, now) {
-        Ok(control) => judged.tell(&control.manifest, &control.good, &keys),
+        Ok(control) => {
+            judged.tell(&control.manifest, &control.good, &keys);
+            foreign = installed::foreign_files(&root, &admindir, &control.manifest)?;
+        }
         Err(e) => errors.push(e),
     }
     // A root that an ordinary user unpacked belongs to that user throughout.
     let foreign_owners = std::fs::metadata(&args.root).is_ok_and(|m| m.uid() != 0);
-    let findings = installed::check_installed(&root, &admindir, package, installed::Options { foreign_owners })?;
+    let mut findings = installed::check_installed(&root, &admindir, package, installed::Options { foreign_owners })?;
     let damaged = findings.iter().filter(|f| f.severity == Severity::Error).count();
     if damaged > 0 {
         errors.push(Error::of(
@@ -167,6 +171,14 @@ fn installed(args: &VerifyArgs, package: &str, given: &Option<TrustedKeys>) -> R
             format!("{damaged} of the files of {package} are not as its manifest says; reinstall it"),
         ));
     }
+    let strange = foreign.iter().filter(|f| f.severity == Severity::Error).count();
+    if strange > 0 {
+        errors.push(Error::of(
+            Kind::SignatureRefused,
+            format!("{strange} files in the folders of {package} belong to no package; look at them, then remove them"),
+        ));
+    }
+    findings.extend(foreign);
     judged.findings = findings.into_iter().map(Difference::from).collect();
     judged.accepted = errors.is_empty();
     judged.error = errors.first().map(Error::to_string);

@@ -147,11 +147,13 @@ fn inspect_tells_what_is_inside_without_judging() {
     let said = desk.debseal(["inspect".as_ref(), plain.as_os_str()]).fine();
     assert!(said.out.contains("none: not a sealed package"), "{}", said.out);
     let sealed = desk.at("sealed.deb");
-    desk.seal_with(&plain, &sealed, &["--minimum-version", "0.9"]).fine();
+    desk.seal_with(&plain, &sealed, &["--minimum-version", "0.9", "--provenance", "commit=0123abcd"]).fine();
     desk.sign("mallory", &sealed);
     let said = desk.debseal(["inspect".as_ref(), sealed.as_os_str()]).fine();
     let alice = desk.fingerprint("alice");
-    for part in ["_gpgorigin", "manifest-sig", &alice, "state = \"/var/lib/demo\"", "minimum version: 0.9"] {
+    for part in
+        ["_gpgorigin", "manifest-sig", &alice, "state = \"/var/lib/demo\"", "minimum version: 0.9", "commit: 0123abcd"]
+    {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let json = ["inspect".as_ref(), "--output".as_ref(), "json".as_ref(), sealed.as_os_str()];
@@ -160,5 +162,6 @@ fn inspect_tells_what_is_inside_without_judging() {
     assert_eq!(answer["schema_version"], 1);
     assert_eq!(answer["hooks"]["keys"][0]["fingerprint"], *alice);
     assert_eq!(answer["sealed"]["minimum_version"], "0.9");
+    assert_eq!(answer["sealed"]["provenance"]["commit"], "0123abcd");
     assert_eq!(answer["signatures"].as_array().unwrap().len(), 2);
 }

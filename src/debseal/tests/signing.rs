@@ -5,7 +5,7 @@
 mod rig;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rig::{Desk, assemble, members, repack, run};
@@ -296,4 +296,51 @@ fn no_byte_survives_a_change() {
     let accepted: Vec<_> =
         answer["packages"].as_array().unwrap().iter().filter(|p| p["accepted"] == true).map(|p| &p["file"]).collect();
     assert_eq!(accepted.len(), 1, "only the unaltered one of {}: {accepted:?}", files.len() + 1);
+}
+
+/// As a build server calls it: many files, nobody to ask, no terminal, and answers for a machine.
+#[test]
+fn many_files_at_once_with_nobody_to_ask() {
+    let desk = Desk::new();
+    let files: Vec<PathBuf> = (0..12)
+        .map(|n| {
+            let plain = desk.package(&format!("1.{n}-1"));
+            desk.seal(&plain, &format!("demo-{n}.deb"))
+        })
+        .collect();
+    let key = desk.fingerprint("alice");
+    let with = |more: &[&PathBuf]| {
+        let args = ["sign", "--key", &key].map(std::ffi::OsString::from).into_iter();
+        args.chain(files.iter().chain(more.iter().copied()).map(|f| f.clone().into_os_string())).collect::<Vec<_>>()
+    };
+    // One that can't be signed does not keep the others from it, and is named.
+    let bad = desk.write("bad.deb", "no package");
+    desk.debseal_as("alice", with(&[&bad])).refused("bad.deb");
+    assert_eq!(fs::read(&bad).unwrap(), b"no package");
+    let certificate = desk.certificate("alice");
+    let verify = |format: &str, more: &[&PathBuf]| {
+        let head =
+            ["verify".into(), "--output".into(), format.into(), "--key".into(), certificate.clone().into_os_string()];
+        let all = files.iter().chain(more.iter().copied()).map(|f| f.clone().into_os_string());
+        desk.debseal(head.into_iter().chain(all).collect::<Vec<std::ffi::OsString>>())
+    };
+    let said = verify("json", &[]).fine();
+    let answer: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(answer["schema_version"], 1);
+    let packages = answer["packages"].as_array().unwrap();
+    assert_eq!(packages.len(), 12);
+    assert!(packages.iter().all(|p| p["accepted"] == true && p["signer"]["fingerprint"] == *key), "{}", said.out);
+    // Signed again it is all replaced, and good.
+    desk.debseal_as("alice", with(&[])).fine();
+    let said = verify("junit", &[]).fine();
+    assert!(
+        said.out.starts_with("<?xml version=\"1.0\"") && said.out.contains("tests=\"12\" failures=\"0\""),
+        "{}",
+        said.out
+    );
+    let said = verify("junit", &[&bad]);
+    assert_eq!(said.code, 6);
+    assert!(said.out.contains("tests=\"13\" failures=\"1\"") && said.out.contains("<failure message="), "{}", said.out);
+    let count = said.out.matches("<testcase ").count();
+    assert_eq!(count, 13, "{}", said.out);
 }

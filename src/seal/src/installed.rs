@@ -8,6 +8,8 @@
 
 mod diversions;
 mod filters;
+#[cfg(feature = "container")]
+mod foreign;
 mod owners;
 
 use std::collections::HashSet;
@@ -27,6 +29,9 @@ use crate::{escape, hex};
 use diversions::Diversions;
 use filters::Filters;
 use owners::{Override, Overrides};
+
+#[cfg(feature = "container")]
+pub use foreign::foreign_files;
 
 /// How to compare.
 #[derive(Debug, Clone, Copy, Default)]

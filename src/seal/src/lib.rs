@@ -50,6 +50,8 @@ pub mod installed;
 pub mod manifest;
 pub mod openpgp;
 pub mod policy;
+#[cfg(feature = "container")]
+pub mod provenance;
 mod refuse;
 #[cfg(feature = "container")]
 pub mod tarball;

@@ -2,6 +2,7 @@
 //! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
 //! `packages`, `booted`, `snapshots`, `operators`, `network`, `gate`.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,8 @@ fn main() {
         std::process::exit(1);
     }
     let key = Keyring::new("Bench <bench@example.invalid>");
-    let variants = variants(&key);
+    // Made only for who asks: packing them takes longer than most parts.
+    let variants = LazyCell::new(|| variants(&key));
     let mut times = Times::new();
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |part: &str| asked.is_empty() || asked.iter().any(|a| a == part);
@@ -43,8 +45,11 @@ fn main() {
     }
     if wants("gate") {
         gate(&key, &mut times);
+        judge_installed(&key, &mut times);
+        judge_files(&key, &mut times);
     }
-    report(&times, &resident(&variants));
+    let resident = if wants("packages") { resident(&variants) } else { Vec::new() };
+    report(&times, &resident);
 }
 
 struct Variant {
@@ -293,6 +298,105 @@ fn gate(key: &Keyring, times: &mut Times) {
         }
     }
 }
+
+/// Judging what is installed, beside hashing the same files, in the node.
+fn judge_installed(key: &Keyring, times: &mut Times) {
+    let node = Node::with_packages(Suite::Bookworm, &["libgpgme11"]);
+    like_a_pve_node(&node);
+    node.install(&dist::debseal_package()).ok();
+    node.write("/root/key.pgp", key.certificate());
+    node.run(["debseal", "key", "add", "--package", "pve-network-rs", "/root/key.pgp"]).ok();
+    node.install(&sealing().signed(key).build()).ok();
+    // What it reads: the payload's files, and the control files that dpkg keeps.
+    node.sh("{ dpkg -L pve-network-rs; ls /var/lib/dpkg/info/pve-network-rs.*; } | while read -r f; do [ ! -f $f ] || [ -L $f ] || echo $f; done >/root/files").ok();
+    let commands: [(&str, &[&str]); 2] = [
+        ("ours", &["debseal", "verify", "--installed", "pve-network-rs"]),
+        ("sha256sum", &["sh", "-c", "exec sha256sum $(cat /root/files)"]),
+    ];
+    for round in 0..=ROUNDS {
+        for (who, command) in commands {
+            let out = node.run(["perl", "-e", TIME_ONCE].iter().chain(command)).ok();
+            let took: f64 = out.stderr.trim().parse().expect("the time is all that it says");
+            if round > 0 {
+                times.entry(("verify --installed".into(), who)).or_default().push(took);
+            }
+        }
+    }
+}
+
+/// Judging packages of 20 MB, one that no compressor makes smaller and one of libraries, beside
+/// debsig-verify, which looks at the signature alone, and with what it takes to unpack one besides.
+fn judge_files(key: &Keyring, times: &mut Times) {
+    let dir = tempfile::tempdir().expect("the temporary directory is writable");
+    let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("there is room");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let id = &key.fingerprint()[24..];
+    let policies = dir.path().join("policies").join(id);
+    let keyrings = dir.path().join("keyrings").join(id);
+    for folder in [&policies, &keyrings] {
+        std::fs::create_dir_all(folder).expect("there is room");
+    }
+    put("key.pgp", &key.certificate());
+    std::fs::write(keyrings.join("ring.gpg"), key.certificate()).expect("there is room");
+    let policy = format!(
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE Policy SYSTEM \"https://www.debian.org/debsig/1.0/policy.dtd\">\n\
+         <Policy xmlns=\"https://www.debian.org/debsig/1.0/\">\n<Origin Name=\"b\" id=\"{id}\" Description=\"b\"/>\n\
+         <Selection><Required Type=\"origin\" File=\"ring.gpg\" id=\"{id}\"/></Selection>\n\
+         <Verification MinOptional=\"0\"><Required Type=\"origin\" File=\"ring.gpg\" id=\"{id}\"/></Verification>\n</Policy>\n"
+    );
+    std::fs::write(policies.join("b.pol"), policy).expect("there is room");
+    for (what, script) in [
+        ("noise", "head -c 19000000 /dev/urandom >usr/noise"),
+        (
+            "libraries",
+            "mkdir usr/libraries; for f in $(ls -S /usr/lib/x86_64-linux-gnu/*.so*); do [ -L $f ] || cp $f usr/libraries; [ $(du -sm usr/libraries | cut -f1) -lt 70 ] || break; done",
+        ),
+    ] {
+        let payload = dist::payload().altered_at("-z6", |tree| {
+            let done = Command::new("sh").args(["-ec", script]).current_dir(tree).status()?;
+            assert!(done.success(), "{script}");
+            Ok(())
+        });
+        let deb = sealing().signed(key).build_of(&payload);
+        let size = std::fs::metadata(deb.path()).map_or(0, |m| m.len());
+        let what = format!("verify of {} MB of {what}", size / 1_000_000);
+        let file = deb.path().display();
+        let commands = [
+            ("ours", format!("exec {} verify --key {} {file}", dist::debseal().display(), at("key.pgp"))),
+            (
+                "debsig-verify",
+                format!(
+                    "exec debsig-verify --policies-dir {} --keyrings-dir {} {file}",
+                    at("policies"),
+                    at("keyrings")
+                ),
+            ),
+            (
+                "and dpkg-deb --fsys",
+                format!(
+                    "debsig-verify --policies-dir {} --keyrings-dir {} {file} && exec dpkg-deb --fsys-tarfile {file} >/dev/null",
+                    at("policies"),
+                    at("keyrings")
+                ),
+            ),
+        ];
+        for round in 0..=ROUNDS {
+            for (who, command) in &commands {
+                let began = Instant::now();
+                let done = Command::new("sh").args(["-c", command]).output().expect("sh starts");
+                let took = began.elapsed().as_secs_f64() * 1e3;
+                assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+                if round > 0 {
+                    times.entry((what.clone(), who)).or_default().push(took);
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command once, inside the node, and says on stderr how many milliseconds it took.
+const TIME_ONCE: &str = "use Time::HiRes qw(time); my @c = @ARGV; open STDOUT, '>', '/dev/null';
+    my $t = time; system(@c); printf STDERR \"%.3f\\n\", (time - $t) * 1e3; exit($? >> 8)";
 
 /// The newest process id of the node's own namespace: its growth counts processes and threads.
 fn last_pid(node: &Node) -> f64 {

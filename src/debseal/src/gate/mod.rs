@@ -199,6 +199,11 @@ impl Gate {
             Mode::Enforce => Verdict::Refuse(why),
         };
         match files::look(path) {
+            // apt has them all, so its list was not understood as it was meant.
+            Seen::Gone | Seen::Folder if self.caller == Caller::Apt => {
+                let why = "apt names it, and it is no file that can be read: is its name of two lines?";
+                return nobody(strictest(why.to_owned()));
+            }
             // dpkg says so itself, and unpacks nothing of it.
             Seen::Gone | Seen::Folder => return nobody(Verdict::Pass),
             Seen::Special(why) => {

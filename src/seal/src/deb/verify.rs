@@ -12,6 +12,7 @@ use crate::openpgp::{Good, Keyring};
 use crate::policy::TrustedKeys;
 use crate::refuse::refused;
 use crate::trailer::Trailer;
+use crate::version;
 
 /// A package that is whole, and signed by somebody who is trusted for it.
 #[derive(Debug, Clone)]
@@ -53,6 +54,11 @@ fn verify(deb: &mut Deb, keys: &dyn Fn(&str) -> Result<TrustedKeys>, now: System
     }
     let signer = verify_signatures(deb, &keys.keyring, now)?;
     let (manifest, trailer) = deb.check_seal()?;
+    if let Some(least) = &keys.minimum_version
+        && version::compare(&manifest.version, least)?.is_lt()
+    {
+        return Err(refused(format!("version {} is older than {least}, the least allowed here", manifest.version)));
+    }
     let mut notes = Vec::new();
     if deb.control_file(manifest::SIGNATURE_NAME).is_none() {
         notes.push(format!(
