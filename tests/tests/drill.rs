@@ -156,6 +156,7 @@ fn a_conffile_in_a_captured_folder_comes_and_goes_with_its_package() {
         .output()
         .unwrap();
     assert!(seal.status.success(), "{}", told(&seal));
-    let output = drill(&sealed, &["--sample", "15", "--seed", "1"]);
+    let flows = ["--flow", "configure", "--flow", "purge", "--flow", "disappear"];
+    let output = drill(&sealed, &[&flows[..], &["--sample", "15", "--seed", "1"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }

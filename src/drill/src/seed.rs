@@ -148,7 +148,14 @@ pub fn digests(policy: &Policy, shipped: &BTreeSet<PathBuf>) -> Result<BTreeMap<
     let present = snapshot::present(&store(policy), true)?;
     let entries = present.entries.iter().filter(|e| Some(e.path.as_path()) != phase_file.as_deref());
     let digests = entries.map(|e| (e.path.as_path().to_owned(), e.what.digest()));
-    Ok(digests.filter(|(path, digest)| digest != "absent" && !shipped.contains(path)).collect())
+    Ok(digests.filter(|(path, digest)| digest != "absent" && !shipped.contains(&placed(path))).collect())
+}
+
+/// What dpkg unpacks beside its place, by that place.
+pub fn placed(path: &Path) -> PathBuf {
+    let name = path.to_string_lossy();
+    let place = [".dpkg-new", ".dpkg-tmp"].iter().find_map(|end| name.strip_suffix(end));
+    place.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
 /// What a file's digest is in a state.

@@ -64,11 +64,8 @@ impl Own {
     }
 
     pub fn covers(&self, path: &Path) -> bool {
-        // dpkg unpacks beside the place.
-        let unpacked = path.to_string_lossy();
-        let unpacked = unpacked.strip_suffix(".dpkg-new").or(unpacked.strip_suffix(".dpkg-tmp"));
-        let unpacked = unpacked.map_or(path, Path::new);
-        self.payload.contains(unpacked) || self.paths.iter().any(|p| path.starts_with(p) || p.starts_with(path))
+        self.payload.contains(&seed::placed(path))
+            || self.paths.iter().any(|p| path.starts_with(p) || p.starts_with(path))
     }
 
     fn may_stay(&self, path: &Path, policy: &Policy) -> bool {
