@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_waiting_node_writes_once_it_gets_the_lock() {
         let policy = Policy::parse(
-            "format = 1\npackage = \"x\"\nstate = \"/var/lib/x\"\n\
+            "format = 1\npackage = \"demo\"\nstate = \"/var/lib/demo\"\n\
              [[capture]]\npath = \"/etc/pve/sdn/*.cfg\"\nscope = \"cluster\"\nuse = \"restore\"\n",
         )
         .unwrap();
