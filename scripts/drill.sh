@@ -1,7 +1,7 @@
 #!/bin/sh
 # drill.sh [OPTION…]: the fault drill of dist/pve-network-rs_*.deb, see debseal-drill --help. With options just that
-# run. Without: every point on Debian 12, a sample on Debian 13, and power cuts on three file systems;
-# the counts are in dist/drill.json, dist/drill-trixie.json and dist/drill-power.json.
+# run. Without: every point on Debian 12, a sample on Debian 13, all of a cluster's, and power cuts on three file
+# systems; the counts are in dist/drill.json, drill-trixie.json, drill-cluster.json and drill-power.json there.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,5 +24,6 @@ run() {
 }
 run drill
 run drill-trixie --suite trixie --sample 3000
+run drill-cluster --cluster
 run drill-power --power ext4 --power xfs --power btrfs --sample 1500
 exit "$failed"

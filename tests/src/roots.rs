@@ -18,8 +18,22 @@ pub fn need_root() -> bool {
     root
 }
 
+/// Whether this test may mount a cluster's `/etc/pve`. If not, says so on stderr, and the test
+/// should return.
+#[must_use = "a test that needs FUSE has to return when there is none"]
+pub fn need_fuse() -> bool {
+    if !need_root() {
+        return false;
+    }
+    let can = pmxcfs::can_mount();
+    if !can {
+        skipped("needs FUSE in the kernel (modprobe fuse)");
+    }
+    can
+}
+
 /// Says on stderr that the calling test is skipped, and why.
-pub(crate) fn skipped(why: &str) {
+fn skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("this test");
     // Not by eprintln, whose text the test harness keeps to itself when a test passes; in one

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use rig::{dist, need_root, ours};
+use rig::{DebBuilder, dist, need_fuse, need_root, ours};
 
 fn drill(deb: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(dist::drill());
@@ -107,4 +107,56 @@ fn a_case_is_run_again_by_its_name() {
     assert!(told(&output).contains("preinst:upgrade#20 ") && told(&output).contains("1 of 0 points"));
     let output = drill(deb.path(), &["--only", "fly/preinst:upgrade#20/kill-script"]);
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+}
+
+#[test]
+fn a_lock_that_is_dropped_too_early_loses_another_nodes_write() {
+    if need_fuse() {
+        let points = ["--cluster", "--flow", "remove", "--fault", "pve-other-node", "--site", " -> /etc/pve"];
+        finds("unlock-early", &points, "other nodes' phases were");
+    }
+}
+
+#[test]
+fn a_cluster_that_goes_away_blocks_no_removal() {
+    if !need_fuse() {
+        return;
+    }
+    let deb = ours::sealing().build();
+    let points = ["--cluster", "--flow", "remove", "--site", " /etc/pve/priv/lock"];
+    for fault in ["pve-unmounted", "pve-dead", "pve-no-quorum", "kill-script"] {
+        let output = drill(deb.path(), &[&points[..], &["--fault", fault]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert!(!told(&output).contains(" 0 of "), "no point was tried: {}", told(&output));
+    }
+}
+
+#[test]
+fn a_conffile_in_a_captured_folder_comes_and_goes_with_its_package() {
+    if !need_root() {
+        return;
+    }
+    let hooks = "format = 1\npackage = \"demo\"\nstate = \"/var/lib/demo\"\n\
+                 [[capture]]\npath = \"/etc/demo.d\"\nscope = \"node\"\nuse = \"restore\"\n";
+    let dir = tempfile::tempdir().unwrap();
+    let policy = dir.path().join("hooks.toml");
+    std::fs::write(&policy, hooks).unwrap();
+    let plain = DebBuilder::new("demo", "1.0").conffile("/etc/demo.d/shipped.conf", "# shipped\n");
+    let plain = plain.file_with_mode("/usr/bin/demo", "#!/bin/sh\n", 0o755).build();
+    let sealed = dir.path().join("sealed.deb");
+    let seal = Command::new(dist::debseal())
+        .arg("seal")
+        .arg(plain.path())
+        .arg("--hooks")
+        .arg(&policy)
+        .arg("--hook-elf")
+        .arg(dist::hook())
+        .arg("--output")
+        .arg(&sealed)
+        .output()
+        .unwrap();
+    assert!(seal.status.success(), "{}", told(&seal));
+    let flows = ["--flow", "configure", "--flow", "purge", "--flow", "disappear"];
+    let output = drill(&sealed, &[&flows[..], &["--sample", "15", "--seed", "1"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }

@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     /// Cut the power instead, on a disk with this file system (may be repeated)
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) power: Vec<Disk>,
+    /// Make the machine a node of a cluster, by a stand-in for pmxcfs; its faults are tried, and the
+    /// others at the calls under /etc/pve
+    #[arg(long, conflicts_with = "power")]
+    pub(crate) cluster: bool,
     /// What an operator does at the same time, by a shell: the fault `operator`
     #[arg(long, value_name = "COMMAND")]
     pub(crate) meanwhile: Option<String>,

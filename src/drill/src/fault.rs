@@ -7,6 +7,7 @@ use host::{Error, Kind, Result};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::cluster::{self, Trouble};
 use crate::shortage::Shortage;
 use crate::syscalls::{Effect, Known};
 use crate::trace::{Act, OUTPUT};
@@ -40,6 +41,8 @@ pub enum Fault {
     SecondDpkg,
     /// Another writer of the package's own begins in this moment, and waits for the lock.
     WaitingWriter,
+    /// The cluster fails, or another of its nodes writes.
+    Cluster(Trouble),
     /// The operator runs the command of `--meanwhile`, which may wait for the lock.
     Operator,
 }
@@ -134,6 +137,7 @@ impl Fault {
             .into_iter()
             .chain(Failure::ALL.into_iter().flat_map(|f| [Self::Once(f), Self::From(f)]))
             .chain(Shortage::ALL.map(Self::Shortage))
+            .chain(Trouble::ALL.map(Self::Cluster))
             .chain(meanwhile)
     }
 
@@ -153,6 +157,7 @@ impl Fault {
         match self {
             Self::Once(_) | Self::From(_) => true,
             Self::Shortage(shortage) => shortage.bars_writing(),
+            Self::Cluster(trouble) => trouble != Trouble::OtherNode,
             _ => false,
         }
     }
@@ -163,7 +168,8 @@ impl Fault {
             Self::ShortWrite => known.effect == Effect::Write && length > 1,
             Self::Once(failure) | Self::From(failure) => failure.can_hit(known, path),
             // Where a script begins and wherever something is about to count.
-            Self::Shortage(_) | Self::SecondDpkg | Self::WaitingWriter | Self::Operator => {
+            Self::Cluster(_) if cluster::holds(path) => true,
+            Self::Shortage(_) | Self::Cluster(_) | Self::SecondDpkg | Self::WaitingWriter | Self::Operator => {
                 matches!(known.effect, Effect::Lock | Effect::Rename)
             }
             Self::Power(_) => path != OUTPUT && !matches!(known.effect, Effect::Lock),
@@ -185,6 +191,7 @@ impl Fault {
             Self::Admin
             | Self::Writer
             | Self::Shortage(_)
+            | Self::Cluster(_)
             | Self::SecondDpkg
             | Self::WaitingWriter
             | Self::Operator => Act::Go,
@@ -206,6 +213,7 @@ impl fmt::Display for Fault {
             Self::Admin => f.write_str("admin"),
             Self::Writer => f.write_str("writer"),
             Self::Shortage(shortage) => f.write_str(shortage.name()),
+            Self::Cluster(trouble) => f.write_str(trouble.name()),
             Self::SecondDpkg => f.write_str("second-dpkg"),
             Self::WaitingWriter => f.write_str("waiting-writer"),
             Self::Operator => f.write_str("operator"),

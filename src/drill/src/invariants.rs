@@ -41,8 +41,8 @@ pub type Digests = BTreeMap<PathBuf, String>;
 pub struct Expected {
     /// The sets that may stand, by name.
     pub sets: Vec<(&'static str, Digests)>,
-    /// A path that the admin saved in the moment of the fault, with its digest.
-    pub admin: Option<(PathBuf, String)>,
+    /// Paths that others saved in the moment of the fault: who, and the digest.
+    pub saved: Vec<(&'static str, PathBuf, String)>,
     /// Phases of other nodes before.
     pub others: Option<Vec<(String, String)>>,
     /// Paths of enabled units before.
@@ -103,9 +103,9 @@ fn captured(now: &Digests, expected: &Expected) -> Vec<String> {
     let mut now = now.clone();
     let mut sets = expected.sets.clone();
     let mut out = Vec::new();
-    if let Some((path, digest)) = &expected.admin {
+    for (who, path, digest) in &expected.saved {
         if now.get(path) != Some(digest) {
-            out.push(format!("the admin's {} was lost", path.display()));
+            out.push(format!("{who}'s {} was lost", path.display()));
         }
         now.remove(path);
         for (_, set) in &mut sets {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_admins_write_stays() {
-        let saved = Expected { admin: Some(("/x".into(), "9".into())), ..expected() };
+        let saved = Expected { saved: vec![("the admin", "/x".into(), "9".into())], ..expected() };
         assert!(violations(When::Purged, &state(&[("/x", "9"), ("/y", "1"), ("/z", "0")]), &saved).is_empty());
         let lost = violations(When::Purged, &state(&[("/x", "1"), ("/y", "1"), ("/z", "0")]), &saved);
         assert_eq!(lost, ["the admin's /x was lost"]);

@@ -20,11 +20,13 @@
 //! | something that dpkg is told to do | [`flow`] |
 //! | something that goes wrong at a call | [`fault`] |
 //! | something that the machine runs short of | [`shortage`] |
+//! | something that a cluster does | [`cluster`] |
 //! | something that has to hold | [`invariants`], and what it needs to know in [`state`] |
-//! | a kind of machine, such as one with a cluster file system | [`stage`], where layers are built |
+//! | a kind of machine | [`stage`], where layers are built |
 
 mod case;
 pub mod cli;
+mod cluster;
 mod disk;
 mod durable;
 mod fault;
@@ -59,7 +61,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use case::{Case, Scenario};
 use cli::{Cli, Format};
-use fault::{Disk, Fault};
+use fault::Fault;
 use flow::Flow;
 use plan::Place;
 use report::Report;
@@ -110,7 +112,7 @@ fn drill(cli: &Cli) -> Result<(String, bool)> {
     let root = machines::roots::base(&roots(cli)?, suite, &[])?;
     let subject = Arc::new(Subject::read(&cli.file, cli.old.as_deref(), cli.hooks.as_deref())?);
     let trials = cli.hooks.is_none();
-    let stages = Stages::make(&root, &subject, &flows, trials)?;
+    let stages = Stages::make(&root, &subject, &flows, trials, cli.cluster)?;
     let report = Report::new(&subject.policy.package, &subject.version, suite.name(), cli.seed);
     let setting = Setting { subject, stages, trials, sabotage: cli.sabotage, operator: cli.meanwhile.clone() };
     match only {
@@ -153,7 +155,8 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
     let began = Instant::now();
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let wanted: Vec<Fault> = cli.faults.iter().map(|f| f.parse()).collect::<Result<_>>()?;
-    let mut places = scenarios(setting, flows, jobs, &cli.power, &mut report);
+    let kind = plan::Kind { power: &cli.power, operator: setting.operator.is_some(), cluster: cli.cluster };
+    let mut places = scenarios(setting, flows, jobs, kind, &mut report);
     report.found(&places);
     places.retain(|place| {
         let fault = place.case.point.as_ref().map(|p| p.fault);
@@ -188,7 +191,7 @@ fn all(setting: &Setting, flows: &[Flow], mut report: Report, cli: &Cli) -> Resu
 }
 
 /// Walks the tree of failing scripts, level by level, and gathers where faults may strike.
-fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, power: &[Disk], report: &mut Report) -> Vec<Place> {
+fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, kind: plan::Kind<'_>, report: &mut Report) -> Vec<Place> {
     let mut places = Vec::new();
     let mut level: Vec<Scenario> = flows.iter().map(|f| Scenario::plain(*f)).collect();
     let bar = bar(0, "scenarios");
@@ -199,7 +202,7 @@ fn scenarios(setting: &Setting, flows: &[Flow], jobs: usize, power: &[Disk], rep
             report.take(&case, "", &verdict);
             if let Ok(verdict) = &verdict {
                 level.extend(plan::deeper(verdict));
-                places.extend(plan::places(verdict, power, setting.operator.is_some()));
+                places.extend(plan::places(verdict, kind));
             }
             bar.inc(1);
         });

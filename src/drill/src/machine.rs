@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use host::{Error, IoContext, Result};
 use machines::{Keeper, Scratch};
+use pmxcfs::{Membership, Pmxcfs};
 
 use crate::trace::{Director, Tracer};
 
@@ -62,6 +63,8 @@ impl Begun {
 
 /// A fresh layer over others, with processes of its own.
 pub struct Machine {
+    // Before the keeper: its daemon must not outlive the mount that it answers for.
+    membership: Option<Membership>,
     keeper: Keeper,
     upper: OwnedFd,
 }
@@ -75,7 +78,13 @@ impl Machine {
     /// The same with its changes elsewhere than in memory.
     pub fn on(layers: &[PathBuf], scratch: Scratch) -> Result<Self> {
         let (keeper, upper) = Keeper::start_on(layers.to_vec(), HOSTNAME, scratch)?;
-        Ok(Self { keeper, upper })
+        Ok(Self { membership: None, keeper, upper })
+    }
+
+    /// Makes it a node of this cluster, whose `/etc/pve` is mounted there.
+    pub fn join(&mut self, cluster: &Pmxcfs) -> Result<()> {
+        self.membership = Some(Membership::join(cluster, HOSTNAME, self.keeper.process_1())?);
+        Ok(())
     }
 
     /// Runs `work` on the machine, where `/` is the machine's.

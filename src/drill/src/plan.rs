@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 
 use crate::case::{Case, Point, Scenario};
+use crate::cluster::{self, Trouble};
 use crate::fault::{Disk, Fault};
 use crate::flow::Stage;
 use crate::run::Verdict;
+use crate::syscalls::Effect;
 
 /// The label of a point after the last call.
 pub const END: &str = "end";
@@ -35,6 +37,17 @@ fn later(verdict: &Verdict) -> &[String] {
     at.map_or(&[], |at| &verdict.labels[at + 1..])
 }
 
+/// What kind of drill it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kind<'a> {
+    /// Power cuts, on these disks, and nothing else.
+    pub power: &'a [Disk],
+    /// Whether an operator is at work.
+    pub operator: bool,
+    /// Whether machines are nodes of a cluster.
+    pub cluster: bool,
+}
+
 /// Where a fault may strike, and what kind of place it is.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -46,13 +59,27 @@ pub struct Place {
 
 /// Every fault at every call that belongs to this scenario alone: those before the last failure
 /// belong to the one that it goes on from.
-pub fn places(verdict: &Verdict, power: &[Disk], operator: bool) -> Vec<Place> {
+/// On a node of a cluster, what goes wrong there, and the rest at the calls that change it.
+pub fn places(verdict: &Verdict, kind: Kind<'_>) -> Vec<Place> {
+    let Kind { power, operator, cluster } = kind;
     let scenario = &verdict.case.scenario;
     let later = later(verdict);
     let mut out = Vec::new();
     for event in verdict.events.iter().filter(|e| later.contains(&e.label)) {
         for fault in faults(power).filter(|f| f.can_hit(event.known, &event.path, event.length)) {
-            if (fault.is_anothers() && !scenario.failing.is_empty()) || (fault == Fault::Operator && !operator) {
+            let inside = cluster::holds(&event.path) || cluster::holds(&event.to);
+            let of_cluster = matches!(fault, Fault::Cluster(_));
+            if (fault == Fault::Operator && !operator)
+                || (of_cluster && !cluster)
+                || (cluster && !of_cluster && !inside)
+            {
+                continue;
+            }
+            if !scenario.failing.is_empty() && (fault.is_anothers() || (of_cluster && !inside)) {
+                continue;
+            }
+            // It takes ten seconds each time that somebody wants the lock.
+            if fault == Fault::Cluster(Trouble::Syncing) && event.known.effect != Effect::Create {
                 continue;
             }
             // Before the first install none of the package's own programs is there to write.
@@ -170,7 +197,7 @@ mod tests {
             &["preinst:install", "postrm:abort-install"],
             &["preinst:install write", "postrm:abort-install unlink"],
         );
-        let places = places(&failed, &[], false);
+        let places = places(&failed, Kind::default());
         assert!(places.iter().all(|p| p.site == "unlink /s/x"));
         // kill-script, kill-tree, term, hup; eio, erofs, eacces once and from there on.
         assert_eq!(places.len(), 10);
@@ -185,7 +212,7 @@ mod tests {
     #[test]
     fn a_sample_begins_with_what_was_not_tried_yet() {
         let call =
-            |scenario: &str| places(&verdict(scenario, &["a:b", "c:d"], &["c:d write", "c:d write"]), &[], false);
+            |scenario: &str| places(&verdict(scenario, &["a:b", "c:d"], &["c:d write", "c:d write"]), Kind::default());
         let all: Vec<Place> = call("install!a:b").into_iter().chain(call("upgrade!a:b")).collect();
         let kinds = all.len() / 4; // two scenarios, two calls at one site
         let taken = sample(all, usize::MAX, 3);
@@ -200,8 +227,9 @@ mod tests {
     #[test]
     fn a_sample_is_the_same_for_the_same_seed() {
         let plain = verdict("install", &["a:b"], &["a:b write", "a:b fsync", "a:b rename"]);
-        let names =
-            |seed| sample(places(&plain, &[], false), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>();
+        let names = |seed| {
+            sample(places(&plain, Kind::default()), 5, seed).iter().map(|p| p.case.to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(names(7), names(7));
         assert_ne!(names(7), names(8));
         assert_eq!(names(7).len(), 5);

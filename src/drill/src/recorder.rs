@@ -19,10 +19,21 @@ pub enum Sabotage {
     JournalLate,
     /// Locks are not taken.
     SkipLock,
+    /// The cluster's lock is dropped before the rename that it is there for.
+    UnlockEarly,
 }
 
-/// Does in the moment of the fault what a director can't: others' writes. Whether it did anything.
-pub type Other<'a> = Box<dyn FnMut(Fault) -> bool + 'a>;
+/// When others may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before each changing call of a script.
+    Call,
+    /// Where the fault strikes.
+    Fault(Fault),
+}
+
+/// Does what a director can't: others' writes. Whether it did anything.
+pub type Other<'a> = Box<dyn FnMut(Moment) -> bool + 'a>;
 
 /// What is known of a run.
 pub struct Recorder<'a> {
@@ -91,6 +102,10 @@ impl Director for Recorder<'_> {
 
     fn before(&mut self, event: &Event) -> Act {
         self.events.push(event.clone());
+        if let Some(saboteur) = &mut self.sabotage {
+            saboteur.ahead(event);
+        }
+        (self.other)(Moment::Call);
         let hits = |p: &&Point| p.label == event.label && p.number == event.number;
         let due = self.point.as_ref().filter(hits).map(|p| p.fault).filter(|_| !self.fired);
         let mut act = Act::Go;
@@ -98,9 +113,9 @@ impl Director for Recorder<'_> {
             if matches!(fault, Fault::From(_)) {
                 self.persistent = Some((fault, event.path == OUTPUT));
             }
-            let done = (self.other)(fault);
+            let done = (self.other)(Moment::Fault(fault));
             // A machine that could not be brought into need has not been tried.
-            self.fired = done || !matches!(fault, Fault::Shortage(_));
+            self.fired = done || !matches!(fault, Fault::Shortage(_) | Fault::Cluster(_));
             if let Fault::Shortage(shortage) = fault {
                 self.clock = shortage.clock();
             }

@@ -6,22 +6,26 @@ use std::sync::Arc;
 use host::{IoContext, Result};
 
 use crate::case::Case;
+use crate::cluster::{self, Cluster};
 use crate::disk::Image;
 use crate::fault::{Disk, Fault};
 use crate::flow::{Flow, Goal, UNSAFE, dpkg};
 use crate::invariants::{Digests, Expected, When, violations};
 use crate::machine::{Begun, Machine, Output};
 use crate::plan::END;
-use crate::recorder::{Recorder, Sabotage};
+use crate::recorder::{Moment, Recorder, Sabotage};
 use crate::sabotage::{JOURNAL, Saboteur};
 use crate::seed;
 use crate::shortage::Shortage;
 use crate::stage::{Prepared, Stages};
-use crate::state::{self, Own};
+use crate::state::{self, Own, State};
 use crate::subject::Subject;
 use crate::syscalls::Effect;
-use crate::trace::{Event, OUTPUT};
+use crate::trace::{Act, Event, OUTPUT};
 use crate::writer;
+
+/// The one command that finishes what the cluster kept from going back.
+const RESUME: &str = "migration-ctl rollback --resume";
 
 /// What every case needs.
 pub struct Setting {
@@ -73,15 +77,31 @@ pub fn run(setting: &Setting, case: &Case) -> Result<Verdict> {
         (None, Some(Fault::Shortage(shortage))) => Machine::on(&prepared.layers, shortage.scratch()),
         _ => Machine::over(&prepared.layers),
     };
+    let mut machine = machine.map_err(|e| e.context(case))?;
+    let cluster = match &prepared.cluster {
+        Some(kept) => {
+            let own = kept.copy();
+            machine.join(&own).map_err(|e| e.context(case))?;
+            Some(Cluster::of(own, &setting.subject.policy))
+        }
+        None => None,
+    };
     let run = Run {
         setting,
         prepared,
-        machine: machine.map_err(|e| e.context(case))?,
+        machine,
+        cluster,
+        flow: case.scenario.flow,
+        in_trouble: case.point.as_ref().is_some_and(|p| matches!(p.fault, Fault::Cluster(_))),
         own: Own::of(&setting.subject.policy, &setting.subject.payload),
         expected: expected(setting, prepared, case.scenario.flow),
         violations: Vec::new(),
         said: String::new(),
-        lasting: case.point.as_ref().is_some_and(|p| p.fault.fails_calls() && !matches!(p.fault, Fault::Once(_))),
+        lasting: case.point.as_ref().is_some_and(|p| match p.fault {
+            Fault::From(_) => true,
+            Fault::Shortage(shortage) => shortage.bars_writing(),
+            _ => false,
+        }),
         stays: false,
     };
     run.go(case, cut).map_err(|e| e.context(case))
@@ -124,7 +144,7 @@ fn expected(setting: &Setting, prepared: &Prepared, flow: Flow) -> Expected {
     let sets = names.iter().filter_map(set).collect();
     Expected {
         sets,
-        admin: None,
+        saved: Vec::new(),
         others: prepared.state.others.clone(),
         enabled: prepared.state.enabled.clone(),
         status: None,
@@ -145,6 +165,10 @@ struct Run<'a> {
     setting: &'a Setting,
     prepared: &'a Prepared,
     machine: Machine,
+    cluster: Option<Cluster>,
+    flow: Flow,
+    /// Whether the cluster fails in this run.
+    in_trouble: bool,
     own: Own,
     expected: Expected,
     violations: Vec<Violation>,
@@ -160,10 +184,16 @@ impl Run<'_> {
         let flow = case.scenario.flow;
         let policy = &self.setting.subject.policy;
         let (machine, mut admin, mut wrote, mut taken) = (&self.machine, None, false, None);
+        let mut cluster = self.cluster.take();
         let (operator, mut second, mut meanwhile) = (self.setting.operator.clone(), None, None);
-        let other = |fault: Fault| {
+        let other = |moment: Moment| {
             let policy = policy.clone();
+            let Moment::Fault(fault) = moment else {
+                cluster.iter_mut().for_each(Cluster::turn);
+                return true;
+            };
             match fault {
+                Fault::Cluster(trouble) => return cluster.as_mut().is_some_and(|c| c.strike(trouble).is_ok()),
                 Fault::Admin => admin = machine.inside(move || seed::admin_saves(&policy)).ok().flatten(),
                 Fault::Writer => wrote = machine.inside(move || seed::trial_if_free(&policy, "e")),
                 Fault::Shortage(shortage) => return machine.inside(move || shortage.strike(&policy)).is_ok(),
@@ -188,6 +218,8 @@ impl Run<'_> {
         let captured: Vec<PathBuf> =
             seed::files(policy).iter().filter_map(|f| f.path.parent().map(PathBuf::from)).collect();
         let mut watched = captured.clone();
+        // pmxcfs is a database: what it has taken is on disk.
+        watched.retain(|folder| self.prepared.cluster.is_none() || !cluster::holds(&folder.to_string_lossy()));
         watched.push(policy.state.clone());
         let saboteur = self.setting.sabotage.map(|kind| Saboteur::new(kind, captured));
         let mut recorder = Recorder::new(case, watched, Box::new(other), saboteur);
@@ -203,6 +235,7 @@ impl Run<'_> {
             (std::mem::take(&mut recorder.labels), std::mem::take(&mut recorder.events), recorder.fired || at_end);
         let exits = std::mem::take(&mut recorder.exits);
         drop(recorder);
+        self.cluster = cluster;
         let fault = case.point.as_ref().map(|p| p.fault);
         // A call that failed on purpose can't have made anything durable.
         if !fault.is_some_and(Fault::fails_calls) {
@@ -216,6 +249,16 @@ impl Run<'_> {
             self.machine.inside(move || shortage.mend(&policy))?;
         }
         self.others_wrote(admin, wrote || wrote_later);
+        if !self.cluster_heals(fault)? {
+            return Ok(Verdict {
+                case: case.clone(),
+                fired,
+                labels,
+                events,
+                violations: self.violations,
+                said: self.said,
+            });
+        }
         self.judge_lock(case, &events, wrote);
         self.judge_exit(case, &events, &output);
         let _picture = match cut {
@@ -282,7 +325,41 @@ impl Run<'_> {
         }
         if let Some(path) = admin {
             let digest = seed::digest_of(&path, "admin");
-            self.expected.admin = Some((path, digest));
+            self.expected.saved.push(("the admin", path, digest));
+        }
+    }
+
+    /// The cluster is well again; whether pmxcfs could start. A removal never waited for it.
+    fn cluster_heals(&mut self, fault: Option<Fault>) -> Result<bool> {
+        let Some(cluster) = &mut self.cluster else { return Ok(true) };
+        let trouble = if let Some(Fault::Cluster(trouble)) = fault { Some(trouble) } else { None };
+        let locks = cluster.locks();
+        let healed = cluster.heal(trouble);
+        // Who is cut off in the middle leaves its lock; and EBUSY for one that was made leaves it unknown
+        // whose it is. Such a lock bars nobody for longer than two minutes.
+        let left = fault.is_some_and(|f| f.fails_calls() || f.act() != Act::Go);
+        if !left {
+            let left = locks.iter().map(|lock| format!("{} was left locked", lock.display())).collect();
+            self.complain(When::Faulted, left);
+        }
+        match healed {
+            Ok(written) => {
+                let mut files = written.files.into_iter();
+                self.expected.saved.extend(files.by_ref().map(|(path, digest)| ("another node", path, digest)));
+                if let Some((node, phase)) = written.phase {
+                    let others = self.expected.others.get_or_insert_with(|| {
+                        [("other", phase.as_str()), ("third", "perl-only")]
+                            .map(|(n, p)| (n.to_owned(), p.to_owned()))
+                            .to_vec()
+                    });
+                    others.iter_mut().filter(|(n, _)| *n == node).for_each(|(_, p)| p.clone_from(&phase));
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                self.complain(When::Faulted, vec![format!("the cluster can't come back: {error}")]);
+                Ok(false)
+            }
         }
     }
 
@@ -360,19 +437,90 @@ impl Run<'_> {
     }
 
     fn check(&mut self, when: When, status: Option<&'static str>) -> Result<()> {
-        let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?;
+        let mut now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?;
+        if let Some(cluster) = &self.cluster {
+            let (temporary, there): (Vec<PathBuf>, _) =
+                cluster.changed().into_iter().partition(|p| state::is_temporary(p));
+            now.temporary.extend(temporary);
+            now.foreign.extend(there.into_iter().filter(|p| !self.own.covers(p)));
+            if self.expected.tidy && !matches!(when, When::Faulted | When::Healed) {
+                now.temporary.extend(cluster.locks());
+            } else if when == When::Healed {
+                cluster.drop_locks();
+            }
+            self.judge_own_phase(self.flow, when, &now);
+            let pending = now.unfinished.iter().any(|p| p.ends_with("restore-cluster"));
+            if when == When::Faulted && self.in_trouble && pending && !self.said.contains(RESUME) {
+                self.complain(when, vec![format!("files wait for the cluster, and nobody named {RESUME}")]);
+            }
+        }
         let whole = when != When::Faulted && (self.expected.tidy || !self.lasting);
-        let expected = Expected { status, whole, ..self.expected.clone() };
+        let mut expected = Expected { status, whole, ..self.expected.clone() };
+        self.kept_in_trouble(&now, &mut expected);
         self.complain(when, violations(when, &now, &expected));
         Ok(())
     }
 
-    /// Everything captured is what the admin had, or what else may stay.
+    /// Once the package was removed this node's line is the safe one, or it was said that it stays. One that
+    /// disappears was not removed: another has taken its place.
+    fn judge_own_phase(&mut self, flow: Flow, when: When, now: &State) {
+        let Some(safe) = self.setting.subject.policy.phase.as_ref().map(|p| p.safe.to_string()) else { return };
+        let removed = when != When::Faulted && matches!(now.status.as_str(), "rc" | "un") && flow != Flow::Disappear;
+        let stays = now.own_phase.as_ref().is_some_and(|phase| *phase != safe);
+        let said = ["stays for now", "could not set this node's safe phase"].iter().any(|s| self.said.contains(s));
+        if removed && stays && !said {
+            let line =
+                format!("this node's phase is {} and nobody said so", now.own_phase.as_deref().unwrap_or_default());
+            self.complain(when, vec![line]);
+        }
+    }
+
+    /// A file of the cluster's that could not even be read is kept, and was named.
+    fn kept_in_trouble(&self, now: &State, expected: &mut Expected) {
+        let named = |path: &Path| self.said.contains(&format!("keep {}: it can't be read", path.display()));
+        let kept = now.captured.iter().filter(|(path, _)| self.in_trouble && named(path));
+        for (path, digest) in kept {
+            let with = |(name, set): &(&'static str, Digests)| {
+                let mut set = set.clone();
+                set.insert(path.clone(), digest.clone());
+                (*name, set)
+            };
+            let more: Vec<_> = expected.sets.iter().map(with).collect();
+            expected.sets.extend(more);
+        }
+    }
+
+    /// The operator runs the command that finishes what waits for the cluster, once it is well again.
+    fn resume(&mut self) -> Result<()> {
+        let waiting = self.setting.subject.policy.state.join("restore-cluster");
+        if !self.machine.inside(move || waiting.exists()) {
+            return Ok(());
+        }
+        let argv = ["sh", "-c", RESUME].map(str::to_owned).to_vec();
+        let output = self.machine.run(&argv)?;
+        self.heard(&argv, &output);
+        if output.code != Some(0) {
+            self.complain(When::Healed, vec![format!("{RESUME} failed: {}", output.text.trim())]);
+        }
+        Ok(())
+    }
+
+    /// Everything captured is what the admin had, or what else may stay. A removal leaves the cluster's
+    /// files alone.
     fn only_the_admins(&mut self) {
         if self.setting.trials {
             self.expected.sets.retain(|(name, _)| *name == "a");
             if self.expected.sets.is_empty() {
                 self.expected.sets.extend(self.prepared.sets.get("a").map(|s| ("a", s.clone())));
+            }
+            if let (Some(a), Some(c), true) =
+                (self.prepared.sets.get("a"), self.prepared.sets.get("c"), self.cluster.is_some())
+            {
+                let mut kept = a.clone();
+                kept.extend(
+                    c.iter().filter(|(p, _)| cluster::holds(&p.to_string_lossy())).map(|(p, d)| (p.clone(), d.clone())),
+                );
+                self.expected.sets.push(("the cluster's in c, the rest in a", kept));
             }
         }
     }
@@ -386,6 +534,10 @@ impl Run<'_> {
         };
         let now = state::read(&self.machine, &self.setting.subject.policy, &self.own)?.captured;
         self.stays = now != *before && stays_named(&now, kept, before, &self.said);
+        if self.stays {
+            // Purge has forgotten what was to go back, and nothing moves it any more.
+            self.expected.sets.push(("what stayed", now));
+        }
         Ok(self.stays)
     }
 
@@ -409,6 +561,9 @@ impl Run<'_> {
             let command = flow.command(&package);
             let words: Vec<&str> = command.iter().skip(2).map(String::as_str).collect();
             self.dpkg_has_to(When::Healed, &words)?;
+        }
+        if goal == Goal::Installed {
+            self.resume()?;
         }
         if goal == Goal::Gone && flow != Flow::Disappear && !self.kept_and_said()? {
             self.only_the_admins();

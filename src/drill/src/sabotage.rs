@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::cluster;
 use crate::recorder::Sabotage;
 use crate::syscalls::Effect;
 use crate::trace::{Act, Event};
@@ -33,6 +34,17 @@ impl Saboteur {
     /// One that makes this defect; `captured` are the folders of captured files.
     pub fn new(kind: Sabotage, captured: Vec<PathBuf>) -> Self {
         Self { kind, line: None, due: false, killed: false, altered: false, captured }
+    }
+
+    /// Happens ahead of a call, and of whatever others do in that moment.
+    pub fn ahead(&mut self, event: &Event) {
+        if self.kind == Sabotage::UnlockEarly && event.known.effect == Effect::Rename && cluster::holds(&event.to) {
+            let locks = as_seen_by(event.process, Path::new("/etc/pve/priv/lock"));
+            for lock in fs::read_dir(locks).into_iter().flatten().flatten() {
+                // Nothing depends on it but whether the drill notices.
+                let _ = fs::remove_dir(lock.path());
+            }
+        }
     }
 
     /// What becomes of a call that would be treated so.

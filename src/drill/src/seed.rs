@@ -8,8 +8,9 @@
 //! | `d` | the same, where that is what the flow is about |
 //! | `e` | the same, in the moment of a fault |
 //! | `admin` | the admin, in the moment of a fault |
+//! | `other` | another node of the cluster, in the moment of a fault |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +30,7 @@ fn interfaces(state: &str) -> String {
 }
 
 /// What a file holds in a state. More than one block, so that a half written one shows.
-fn content(path: &Path, state: &str) -> Vec<u8> {
+pub fn content(path: &Path, state: &str) -> Vec<u8> {
     if path == Path::new("/etc/network/interfaces") {
         return interfaces(state).into_bytes();
     }
@@ -45,6 +46,8 @@ pub struct Seeded {
     pub writable: bool,
     /// Whether it is the cluster's.
     pub cluster: bool,
+    /// Whether it is the cluster's, and a failure takes back what was written there.
+    pub shared: bool,
 }
 
 /// The captured files that are put there.
@@ -57,7 +60,8 @@ pub fn files(policy: &Policy) -> Vec<Seeded> {
             let folder = item.path.ends_with(".d");
             let path = if folder { format!("{}/drill", item.path) } else { item.path.replace('*', "drill") };
             let cluster = item.scope == Scope::Cluster;
-            Seeded { path: path.into(), writable: item.usage == Use::Restore && !cluster, cluster }
+            let restored = item.usage == Use::Restore;
+            Seeded { path: path.into(), writable: restored && !cluster, cluster, shared: restored && cluster }
         })
         .collect()
 }
@@ -102,9 +106,20 @@ pub fn raise(policy: &Policy) -> Result<()> {
 
 /// Writes as the package's own code does, as one operation. Runs on the machine.
 pub fn trial(policy: &Policy, state: &str) -> Result<()> {
+    trial_of(policy, state, &files(policy).into_iter().filter(|f| f.writable).take(3).collect::<Vec<_>>())
+}
+
+/// The same, with one of the cluster's files besides.
+pub fn trial_with_cluster(policy: &Policy, state: &str) -> Result<()> {
+    let files = files(policy);
+    let shared = files.iter().filter(|f| f.shared).take(1);
+    trial_of(policy, state, &files.iter().filter(|f| f.writable).take(3).chain(shared).cloned().collect::<Vec<_>>())
+}
+
+fn trial_of(policy: &Policy, state: &str, files: &[Seeded]) -> Result<()> {
     let store = store(policy);
     let mut operation = Operation::begin(&store, Backend::Rust, "drill", "rust-basic-write")?;
-    for file in files(policy).iter().filter(|f| f.writable).take(3) {
+    for file in files {
         operation.stage(&file.path, Some(content(&file.path, state)))?;
     }
     operation.commit().map(drop)
@@ -126,12 +141,21 @@ pub fn admin_saves(policy: &Policy) -> Result<Option<PathBuf>> {
     Ok(Some(file.path))
 }
 
-/// The digest of everything captured but the phase file. Runs on the machine.
-pub fn digests(policy: &Policy) -> Result<BTreeMap<PathBuf, String>> {
+/// The digest of everything captured but the phase file and what the package itself ships there, such as
+/// a conffile, which comes and goes with it. Runs on the machine.
+pub fn digests(policy: &Policy, shipped: &BTreeSet<PathBuf>) -> Result<BTreeMap<PathBuf, String>> {
     let phase_file = policy.phase.as_ref().map(|p| p.file.clone());
     let present = snapshot::present(&store(policy), true)?;
     let entries = present.entries.iter().filter(|e| Some(e.path.as_path()) != phase_file.as_deref());
-    Ok(entries.map(|e| (e.path.as_path().to_owned(), e.what.digest())).filter(|(_, d)| d != "absent").collect())
+    let digests = entries.map(|e| (e.path.as_path().to_owned(), e.what.digest()));
+    Ok(digests.filter(|(path, digest)| digest != "absent" && !shipped.contains(&placed(path))).collect())
+}
+
+/// What dpkg unpacks beside its place, by that place.
+pub fn placed(path: &Path) -> PathBuf {
+    let name = path.to_string_lossy();
+    let place = [".dpkg-new", ".dpkg-tmp"].iter().find_map(|end| name.strip_suffix(end));
+    place.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
 /// What a file's digest is in a state.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::{Error, IoContext, Result};
+use pmxcfs::Pmxcfs;
 
+use crate::cluster;
 use crate::flow::{Flow, Stage, dpkg};
 use crate::invariants::Digests;
 use crate::machine::{FOLDER, Machine};
@@ -15,8 +17,11 @@ use crate::state::{self, Own, State};
 use crate::subject::{NEW, OLD, Subject};
 use crate::writer;
 
+/// The daemon of pve-cluster.
+const PMXCFS: &str = "/usr/bin/pmxcfs";
+
 /// A stage, ready to stand on.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Prepared {
     /// Its layers, the topmost first, the root last.
     pub layers: Vec<PathBuf>,
@@ -26,10 +31,11 @@ pub struct Prepared {
     pub sets: BTreeMap<&'static str, Digests>,
     /// What it looks like.
     pub state: State,
+    /// What its cluster holds, where it is a node of one.
+    pub cluster: Option<Pmxcfs>,
 }
 
 /// All stages of a drill.
-#[derive(Debug)]
 pub struct Stages {
     _dir: tempfile::TempDir,
     prepared: BTreeMap<Stage, Prepared>,
@@ -37,12 +43,13 @@ pub struct Stages {
 
 impl Stages {
     /// Makes what these flows start from, on this root. `trials`: whether the package knows of
-    /// writes on trial.
-    pub fn make(root: &Path, subject: &Arc<Subject>, flows: &[Flow], trials: bool) -> Result<Self> {
+    /// writes on trial; `cluster`: whether
+    /// machines are nodes of one.
+    pub fn make(root: &Path, subject: &Arc<Subject>, flows: &[Flow], trials: bool, cluster: bool) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("drill-").tempdir().doing(|| "cannot make a temporary folder")?;
         let mut stages = Self { _dir: dir, prepared: BTreeMap::new() };
         for flow in flows {
-            stages.need(root, subject, flow.stage(), trials)?;
+            stages.need(root, subject, flow.stage(), trials, cluster)?;
         }
         Ok(stages)
     }
@@ -52,21 +59,27 @@ impl Stages {
         self.prepared.get(&stage).ok_or_else(|| Error::new(format!("stage {stage:?} was not made")))
     }
 
-    fn need(&mut self, root: &Path, subject: &Arc<Subject>, stage: Stage, trials: bool) -> Result<()> {
+    fn need(&mut self, root: &Path, subject: &Arc<Subject>, stage: Stage, trials: bool, cluster: bool) -> Result<()> {
         if self.prepared.contains_key(&stage) {
             return Ok(());
         }
         if let Some(below) = stage.below() {
-            self.need(root, subject, below, trials)?;
+            self.need(root, subject, below, trials, cluster)?;
         }
         let below = match stage.below() {
             Some(below) => Some(self.get(below)?.clone()),
             None => None,
         };
         let under = below.as_ref().map_or_else(|| vec![root.to_owned()], |b| b.layers.clone());
-        let machine = Machine::over(&under)?;
+        let mut machine = Machine::over(&under)?;
+        let cluster =
+            cluster.then(|| below.as_ref().and_then(|b| b.cluster.as_ref()).map_or_else(cluster::new, Pmxcfs::copy));
+        if let Some(cluster) = &cluster {
+            machine.join(cluster)?;
+        }
         let mut sets = below.as_ref().map(|b| b.sets.clone()).unwrap_or_default();
-        build(&machine, subject, stage, trials, &mut sets).map_err(|e| e.context(format!("stage {stage:?}")))?;
+        build(&machine, subject, stage, (trials, cluster.is_some()), &mut sets)
+            .map_err(|e| e.context(format!("stage {stage:?}")))?;
         let layer = self._dir.path().join(format!("{stage:?}"));
         fs::create_dir(&layer).doing(|| format!("cannot make {}", layer.display()))?;
         let own = Own::of(&subject.policy, &subject.payload);
@@ -74,7 +87,7 @@ impl Stages {
         machine.freeze(&layer)?;
         let layers: Vec<PathBuf> = std::iter::once(layer).chain(under).collect();
         let before = below.map_or_else(|| layers.clone(), |b| b.before);
-        self.prepared.insert(stage, Prepared { layers, before, sets, state });
+        self.prepared.insert(stage, Prepared { layers, before, sets, state, cluster });
         Ok(())
     }
 }
@@ -83,13 +96,13 @@ fn build(
     machine: &Machine,
     subject: &Arc<Subject>,
     stage: Stage,
-    trials: bool,
+    (trials, cluster): (bool, bool),
     sets: &mut BTreeMap<&'static str, Digests>,
 ) -> Result<()> {
     let policy = || subject.policy.clone();
     let digests = || {
-        let policy = policy();
-        machine.inside(move || seed::digests(&policy))
+        let (policy, shipped) = (policy(), subject.payload.iter().cloned().collect());
+        machine.inside(move || seed::digests(&policy, &shipped))
     };
     match stage {
         Stage::Bare | Stage::Alone => {
@@ -102,6 +115,10 @@ fn build(
                 }
                 if let Some(program) = &subject.writer {
                     writer::put(program, &subject.hooks)?;
+                }
+                if cluster {
+                    // As far as files tell, pve-cluster is installed.
+                    fs::write(PMXCFS, "").doing(|| format!("cannot write {PMXCFS}"))?;
                 }
                 seed::admins(&subject.policy, stage == Stage::Bare)
             })?;
@@ -126,7 +143,8 @@ fn build(
             machine.must(&dpkg(&["--unpack", NEW]))?;
             let policy = policy();
             if trials {
-                machine.inside(move || seed::trial(&policy, "c"))?;
+                let trial = if cluster { seed::trial_with_cluster } else { seed::trial };
+                machine.inside(move || trial(&policy, "c"))?;
             }
             sets.insert("c", digests()?);
         }

@@ -9,6 +9,7 @@ use history::snapshot;
 use host::{Result, files};
 use maintscript::Policy;
 
+use crate::cluster;
 use crate::machine::{FOLDER, Machine, paths_below};
 use crate::seed;
 
@@ -25,6 +26,8 @@ pub struct State {
     pub has_first: bool,
     /// Phases of nodes that are not this one; none where there is no phase file.
     pub others: Option<Vec<(String, String)>>,
+    /// This node's phase, as the phase file says it.
+    pub own_phase: Option<String>,
     /// What only a run that is not over may leave: markers, and files beside their place.
     pub unfinished: Vec<PathBuf>,
     /// Temporary files.
@@ -60,12 +63,9 @@ impl Own {
         Self { paths, payload: payload.iter().cloned().collect() }
     }
 
-    fn covers(&self, path: &Path) -> bool {
-        // dpkg unpacks beside the place.
-        let unpacked = path.to_string_lossy();
-        let unpacked = unpacked.strip_suffix(".dpkg-new").or(unpacked.strip_suffix(".dpkg-tmp"));
-        let unpacked = unpacked.map_or(path, Path::new);
-        self.payload.contains(unpacked) || self.paths.iter().any(|p| path.starts_with(p) || p.starts_with(path))
+    pub fn covers(&self, path: &Path) -> bool {
+        self.payload.contains(&seed::placed(path))
+            || self.paths.iter().any(|p| path.starts_with(p) || p.starts_with(path))
     }
 
     fn may_stay(&self, path: &Path, policy: &Policy) -> bool {
@@ -80,15 +80,16 @@ pub fn read(machine: &Machine, policy: &Policy, own: &Own) -> Result<State> {
     let changed = paths_below(&machine.changes());
     let temporary: Vec<PathBuf> = changed.iter().filter(|p| is_temporary(p)).cloned().collect();
     let foreign = changed.iter().filter(|p| !own.covers(p) && !is_temporary(p)).cloned().collect();
-    let policy = policy.clone();
+    let (policy, shipped) = (policy.clone(), own.payload.clone());
     let state = machine.inside(move || -> Result<State> {
         let (snapshots, has_first) = snapshots(&policy)?;
         Ok(State {
             status: status(&policy.package),
-            captured: seed::digests(&policy)?.into_iter().filter(|(p, _)| !is_temporary(p)).collect(),
+            captured: seed::digests(&policy, &shipped)?.into_iter().filter(|(p, _)| !is_temporary(p)).collect(),
             snapshots,
             has_first,
             others: others(&policy),
+            own_phase: cluster::own_phase(&policy),
             unfinished: unfinished(&policy),
             enabled: enabled(&policy),
             ..State::default()
@@ -100,7 +101,7 @@ pub fn read(machine: &Machine, policy: &Policy, own: &Own) -> Result<State> {
 }
 
 /// Whether it is a file beside its place: `.name.tag.number.number`, as `host::files` names them.
-fn is_temporary(path: &Path) -> bool {
+pub fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let digits = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
     let mut parts = name.rsplit('.');
@@ -186,7 +187,8 @@ fn others(policy: &Policy) -> Option<Vec<(String, String)>> {
 
 /// What `postinst configure` or `postrm purge` closes.
 fn unfinished(policy: &Policy) -> Vec<PathBuf> {
-    let markers = ["transaction.json", "removal.json", "restore", ".restore.new", ".restore.old", "fence"];
+    let markers =
+        ["transaction.json", "removal.json", "restore", "restore-cluster", ".restore.new", ".restore.old", "fence"];
     let marked = markers.map(|m| policy.state.join(m)).into_iter().filter(|p| fs::symlink_metadata(p).is_ok());
     let hidden = fs::read_dir(policy.state.join("backups")).into_iter().flatten().flatten();
     let hidden = hidden.filter(|e| e.file_name().as_encoded_bytes().starts_with(b".")).map(|e| e.path());

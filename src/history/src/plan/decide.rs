@@ -321,12 +321,11 @@ fn failure(facts: &Facts<'_>, operations: &BTreeSet<String>, snapshot: Option<&s
             }
             Some(first) => match view.source(place.path, &first.before) {
                 Some((candidate, to)) => {
-                    plan.kept.push(kept(
-                        &place,
-                        candidate,
-                        to,
-                        "it was changed by someone else after the failed operation".into(),
-                    ));
+                    let why = match place.now {
+                        What::Unreadable { why } => format!("it can't be read: {why}"),
+                        _ => "it was changed by someone else after the failed operation".into(),
+                    };
+                    plan.kept.push(kept(&place, candidate, to, why));
                     continue;
                 }
                 None => continue,

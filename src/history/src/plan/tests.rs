@@ -316,6 +316,7 @@ fn failure_takes_back_its_own_writes_only() {
         "the admin wrote after it": ["s1: I=A", "s2: I=A"], Some(&["rust t1: I=A>B"]), "I=C" => "keep:I";
         "gone back already": ["s1: I=A", "s2: I=A"], Some(&["rust t1: I=A>B"]), "I=A" => "";
         "cluster files as well": ["s1: Z=A", "s2: Z=A"], Some(&["rust t1: Z=A>B"]), "Z=B" => "Z<s2";
+        "a cluster that can't be read": ["s1: Z=A", "s2: Z=A"], Some(&["rust t1: Z=A>B"]), "Z=?" => "keep:Z";
         "never the running configuration": ["s1: R=A", "s2: R=A"], Some(&["rust t1: R=A>B"]), "R=B" => "";
         "damage": ["s1: I=A", "s2: I=A"], Some(&[]), "I=-" => "I<s2";
         "a set": ["s1: I=A", "s2: I=A X=B"], Some(&["rust t1: I=A>C X=B>D"]), "I=C X=D" => "I<s2 X<s2";

@@ -96,6 +96,8 @@ pub fn command_line(store: &Store, kept: &Kept, attic: Option<&Path>) -> Option<
     if let (Some(above), Some(inside)) = (real.parent(), kept.path.as_path().parent())
         && commands.is_empty()
         && !above.is_dir()
+        // Where pmxcfs is not mounted a folder made in its mount point would keep it from starting.
+        && kept.scope == Scope::Node
     {
         commands.push(format!("mkdir -p {}", shell_quote(inside)));
     }

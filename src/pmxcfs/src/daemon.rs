@@ -114,9 +114,15 @@ impl Daemon<'_> {
     /// pve-cluster.service is stopped: nothing is mounted any more.
     #[track_caller]
     pub fn unmounts(&self) {
-        if let Some(mounted) = locked(&self.peer.mounted).as_ref() {
-            done(mounted.place.unmount());
-        }
+        done(self.stops());
+    }
+
+    /// The same, where it may fail: somebody may have unmounted it already.
+    ///
+    /// # Errors
+    /// It can't be unmounted; why.
+    pub fn stops(&self) -> host::Result<()> {
+        locked(&self.peer.mounted).as_ref().map_or(Ok(()), |mounted| mounted.place.unmount())
     }
 
     /// What lies in `/etc/pve` itself after [`Daemon::unmounts`].
@@ -155,7 +161,7 @@ fn must(answer: Result<(), Errno>, doing: &str, path: &str) {
 
 /// A test can't go on without.
 #[track_caller]
-pub(super) fn done<T>(result: host::Result<T>) -> T {
+fn done<T>(result: host::Result<T>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

@@ -76,6 +76,11 @@ impl Db {
         self.entries.get(path)
     }
 
+    /// Everything, by its path.
+    pub fn all(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.entries.iter()
+    }
+
     /// Names in a folder.
     pub fn names(&self, path: &str) -> Vec<(&str, &Entry)> {
         let inside = if path.is_empty() { String::new() } else { format!("{path}/") };

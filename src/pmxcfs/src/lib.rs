@@ -6,14 +6,18 @@
 //! quorum go, calls fail, the daemon die, or another node write, at the very call it names.
 //!
 //! ```no_run
-//! use rig::{Machine, Node, Pmxcfs};
+//! use pmxcfs::{Membership, Pmxcfs};
+//! # let process_1 = 1;
 //! let cluster = Pmxcfs::with(["a", "b", "c"]);
-//! let a = Node::bookworm().named("a").in_cluster(&cluster, "a").boot();
+//! // A machine whose mounts are those of this process.
+//! let a = Membership::join(&cluster, "a", process_1)?;
 //! cluster.on("b").writes("datacenter.cfg", "keyboard: de\n");
-//! assert_eq!(a.text("/etc/pve/datacenter.cfg"), "keyboard: de\n");
 //! cluster.on("a").loses_quorum();
-//! a.sh("echo x >/etc/pve/y").fails().says("Permission denied");
+//! # Ok::<(), host::Error>(())
 //! ```
+//!
+//! The system tests' rig and the fault drill stand on it. Where it can't do what it is asked it panics,
+//! as test helpers do; what depends on the machine returns an error.
 //!
 //! ```text
 //!   db         what the cluster holds, and pmxcfs' rules; one for all nodes
@@ -41,13 +45,10 @@ use rustix::io::Errno;
 pub use condition::Fault;
 use condition::{Condition, Verdict};
 pub use daemon::Daemon;
-use daemon::done;
 use db::Db;
 pub use db::MAX_FILE_SIZE;
 pub use fs::WWW_DATA;
 use mount::{Place, Served};
-
-use crate::{Machine, Node, need_root};
 
 /// What `.version` counts changes of, as far as it may matter to us; our own file is not among it.
 const WATCHED: [&str; 14] = [
@@ -95,21 +96,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this test may mount a cluster's `/etc/pve`. If not, says so on stderr, and the test
-/// should return.
-#[must_use = "a test that needs FUSE has to return when there is none"]
-pub fn need_fuse() -> bool {
-    if !need_root() {
-        return false;
-    }
+/// Whether this kernel can mount a cluster's `/etc/pve`.
+pub fn can_mount() -> bool {
     // Looking at the device loads the kernel's module.
     let device = std::fs::File::open("/dev/fuse").is_ok();
     let kinds = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let known = device || kinds.lines().any(|line| line.ends_with("\tfuse"));
-    if !known {
-        crate::roots::skipped("needs FUSE in the kernel (modprobe fuse)");
-    }
-    known
+    device || kinds.lines().any(|line| line.ends_with("\tfuse"))
 }
 
 impl Pmxcfs {
@@ -118,6 +110,19 @@ impl Pmxcfs {
     pub fn with<const N: usize>(nodes: [&str; N]) -> Self {
         let peers = nodes.iter().map(|node| ((*node).to_owned(), Peer::default())).collect();
         Self(Arc::new(Cluster { db: Mutex::new(Db::new(&nodes)), nodes: peers }))
+    }
+
+    /// Another cluster that holds what this one holds now. Its nodes have quorum, and no machine.
+    pub fn copy(&self) -> Self {
+        let nodes = self.0.nodes.keys().map(|node| (node.clone(), Peer::default())).collect();
+        Self(Arc::new(Cluster { db: Mutex::new(locked(&self.0.db).clone()), nodes }))
+    }
+
+    /// Every file by its path, with its content.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let db = locked(&self.0.db);
+        let file = |(path, entry): (&String, &db::Entry)| Some((path.clone(), entry.content.clone()?));
+        db.all().filter_map(file).collect()
     }
 
     /// The daemon of one node.
@@ -237,25 +242,29 @@ impl Cluster {
 }
 
 /// A machine's place in a cluster: ends its daemon when the machine goes.
-pub(crate) struct Membership {
+pub struct Membership {
     cluster: Pmxcfs,
     name: String,
 }
 
 impl Membership {
-    /// Installs pve-cluster on a machine, as far as files tell, and starts its daemon.
+    /// Starts the daemon of node `name` on the machine where `process` lives.
+    ///
+    /// # Errors
+    /// Another machine is that node already, or it can't be mounted there.
     #[track_caller]
-    pub(crate) fn join(cluster: &Pmxcfs, name: &str, node: &Node) -> Self {
+    pub fn join(cluster: &Pmxcfs, name: &str, process: u32) -> host::Result<Self> {
         let daemon = cluster.on(name);
-        node.write_program("/usr/bin/pmxcfs", "#!/bin/sh\necho 'the rig serves /etc/pve' >&2\nexit 1\n");
         {
             let mut mounted = locked(&daemon.peer.mounted);
-            assert!(mounted.is_none(), "another machine is node {name} already");
-            *mounted = Some(Mounted { place: done(Place::of(node.process_1())), daemon: None });
+            if mounted.is_some() {
+                return Err(host::Error::new(format!("another machine is node {name} already")));
+            }
+            *mounted = Some(Mounted { place: Place::of(process)?, daemon: None });
         }
         let member = Self { cluster: cluster.clone(), name: name.to_owned() };
-        done(daemon.starts());
-        member
+        daemon.starts()?;
+        Ok(member)
     }
 }
 
