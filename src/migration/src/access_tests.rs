@@ -2,12 +2,13 @@ use super::*;
 
 #[test]
 fn who_sends_it() {
-    let ticket = b"a=b; PVEAuthCookie=PVE:root@pam:65A1B2C3::c2ln+/=; c=d".as_slice();
+    let ticket: &'static [u8] = b"a=b; PVEAuthCookie=PVE:root@pam:65A1B2C3::c2ln+/=; c=d";
     let root = || Credential::Ticket("root@pam".to_owned());
-    let token = b"PVEAPIToken=root@pam!t=1-2-3".as_slice();
-    let table: Vec<(Vec<&[u8]>, Vec<&[u8]>, Credential)> = vec![
+    let token: &'static [u8] = b"PVEAPIToken=root@pam!t=1-2-3";
+    type Fields = Vec<&'static [u8]>;
+    let table: Vec<(Fields, Fields, Credential)> = vec![
         (vec![], vec![], Credential::None),
-        (vec![b"lang=de".as_slice()], vec![], Credential::None),
+        (vec![b"lang=de"], vec![], Credential::None),
         (vec![ticket], vec![], root()),
         (vec![b"PVEAuthCookie=PVE%3Aroot%40pam%3A65A1B2C3%3A%3Ac2ln"], vec![], root()),
         (vec![], vec![b"PVEAuthCookie=PVE:root@pam:65A1B2C3::c2ln"], root()),

@@ -174,6 +174,12 @@ pub fn after_attempt(write: bool, attempt: Attempt, fallback: bool) -> Next {
     }
 }
 
+/// How much an answer to the fence is worth. "Never begun" is a proof only from the process that had received
+/// the request (`same`), or once that process is gone (`dead`): another one speaks for itself alone.
+pub fn proven(fate: Fate, same: bool, dead: bool) -> Fate {
+    if fate == Fate::NeverBegun && !same && !dead { Fate::Unknown } else { fate }
+}
+
 /// What follows once an operation is fenced. Perl is asked only if it never began: one that was taken
 /// back did touch the network, and what Rust took back for a reason is not for Perl to do again.
 pub fn after_fence(cause: Cause, fate: Fate, fallback: bool) -> Next {

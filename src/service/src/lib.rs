@@ -24,6 +24,7 @@
 mod busy;
 mod health;
 mod log;
+pub mod migration;
 mod options;
 mod run;
 mod server;

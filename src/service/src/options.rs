@@ -45,7 +45,7 @@ pub const MIDDLEWARE: Identity = Identity {
 impl Identity {
     /// The command line, for parsing and for man pages and completions.
     pub fn cli(&self) -> Command {
-        Command::new(self.program)
+        let command = Command::new(self.program)
             .version(env!("CARGO_PKG_VERSION"))
             .about(self.about)
             .long_about(self.long_about)
@@ -63,7 +63,8 @@ impl Identity {
                     .value_parser(value_parser!(PathBuf))
                     .hide(true)
                     .help("Read phase and node name below DIR instead of /"),
-            )
+            );
+        if *self == MIDDLEWARE { crate::migration::extend(command) } else { command }
     }
 
     /// What the parsed command line asks for.
