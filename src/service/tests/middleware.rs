@@ -1,5 +1,6 @@
 //! The real middleware between a daemon that can be killed and Perl's stand-in: who answers, what the files
 //! say afterwards, and what log and metrics say of it.
+#![allow(clippy::unwrap_used, reason = "the rig of tests")]
 
 #[path = "middleware/node.rs"]
 mod node;
