@@ -7,6 +7,50 @@
 use std::collections::VecDeque;
 
 use phase::Phase;
+use serde::{Deserialize, Serialize};
+
+/// Version of [`Opened`]'s format; it grows when a field changes its meaning or goes.
+pub const FORMAT: u32 = 1;
+
+/// The file in the state folder that [`Opened`] stands in.
+pub const FILE: &str = "breaker.json";
+
+/// The last time that the breaker opened: what the middleware leaves for `migration-ctl status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// [`FORMAT`].
+    pub schema_version: u32,
+    /// When: UTC, RFC 3339.
+    pub time: String,
+    /// The phase in which Rust failed.
+    pub from: Phase,
+    /// What this node went down to.
+    pub to: Phase,
+    /// Why.
+    pub why: String,
+    /// The request that was one too many.
+    pub operation: String,
+}
+
+impl Opened {
+    /// Understands the file; `None` if it is damaged or means something else.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(bytes).ok().filter(|opened| opened.schema_version == FORMAT)
+    }
+
+    /// Whether it still holds this node down: nobody has raised it since.
+    pub fn holds(&self, ceiling: Option<Phase>) -> bool {
+        ceiling.is_some_and(|ceiling| ceiling <= self.to)
+    }
+}
+
+impl std::fmt::Display for Opened {
+    /// One line, for a person.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { time, from, to, why, operation, .. } = self;
+        write!(f, "the middleware took this node from {from} to {to} at {time}: {why} (operation {operation})")
+    }
+}
 
 /// Failures that are too many.
 pub const LIMIT: usize = 5;
@@ -76,6 +120,23 @@ mod tests {
         (0..4).for_each(|s| assert!(!breaker.failed(100_000 + s * 1000)));
         breaker.reset();
         assert!(!breaker.failed(104_000));
+    }
+
+    #[test]
+    fn every_format_that_was_shipped_is_read() {
+        let opened = Opened::parse(include_bytes!("../../../tests/fixtures/state/1/breaker.json")).unwrap();
+        assert_eq!(
+            opened.to_string(),
+            "the middleware took this node from rust-full to rust-sdn at 2026-11-25T04:12:26Z: the outcome of a \
+             write is unknown: timeout (operation 20261125-041226-1588-0-fb81b3dffb80fb71)"
+        );
+        assert_eq!(Opened::parse(&serde_json::to_vec(&opened).unwrap()), Some(opened.clone()));
+        assert!(opened.holds(Some(Phase::RustSdn)) && opened.holds(Some(Phase::PerlOnly)));
+        assert!(!opened.holds(Some(Phase::RustFull)), "raised since");
+        assert!(!opened.holds(None));
+        for bad in [&b""[..], b"{}", b"{\"schema_version\":2}"] {
+            assert_eq!(Opened::parse(bad), None);
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //!                   └─► server ─► health ─► standing ─► phase, host
 //! ```
 //!
-//! Today both answer `GET /health` on their Unix socket and nothing else; every other question gets
-//! an honest 404. What they share, and what later work builds on, is how they live:
+//! The daemon answers `GET /health` on its Unix socket and nothing else yet; every other question gets an
+//! honest 404. The middleware has a room of its own, [`migration`](mod@migration). What both share is how
+//! they live:
 //!
 //! - **One socket, one owner.** A socket that a dead process left is replaced, one that answers is
 //!   somebody's and is left alone.

@@ -8,18 +8,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use history::Store;
 use host::files::{self, Attributes};
 use host::{Clock, Error, Result};
+use migration::breaker::Opened;
 use migration::decision::{Answered, Decision, SCHEMA_VERSION};
 use migration::flow::Cause;
 use migration::{Breaker, Operation, Standing, breaker};
 use phase::{Phase, Switch, Who, Wish};
-use serde::Serialize;
 
 use super::log::Log;
 use super::metrics::{Metrics, OTHER};
 use super::watch::Watch;
-
-/// What the breaker leaves for `migration-ctl status`.
-const STATE: &str = "breaker.json";
 
 /// For other writers, one of which may be the very write that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -158,13 +155,13 @@ impl Ledger {
         // A write that hangs may hold it for ever. Going down must not wait for that: the ceiling is
         // replaced as a whole, and the history has a lock of its own.
         let _lock = self.store.lock(PATIENCE).inspect_err(|e| tracing::warn!("{e}; lowering the ceiling without it"));
-        let state = State {
-            schema_version: crate::SCHEMA_VERSION,
+        let state = Opened {
+            schema_version: breaker::FORMAT,
             time: self.store.clock.now().to_string(),
             from,
             to,
-            why,
-            operation: id,
+            why: why.to_owned(),
+            operation: id.to_owned(),
         };
         let wrote = serde_json::to_vec(&state)
             .map_err(|e| Error::new(e.to_string()))
@@ -185,19 +182,8 @@ impl Ledger {
     }
 
     fn state_file(&self) -> PathBuf {
-        self.store.path(STATE)
+        self.store.path(breaker::FILE)
     }
-}
-
-/// The last time that the breaker opened.
-#[derive(Serialize)]
-struct State<'a> {
-    schema_version: u32,
-    time: String,
-    from: Phase,
-    to: Phase,
-    why: &'a str,
-    operation: &'a str,
 }
 
 /// UTC with milliseconds.
