@@ -4,7 +4,8 @@
 //!   fuzz/fuzz_targets/*  ─┐                        ┌─ container  .deb, tar, compression
 //!   tests/any.rs         ─┼─► ALL: name, check ────┼─ sealed     control, manifest, hooks.toml, trailer, keys
 //!   tests/bounded.rs     ─┘    (panics = broken)   ├─ states     snapshot, journals, migration.toml, state files
-//!                                                  └─ called     dpkg's arguments and environment
+//!                                                  ├─ called     dpkg's arguments and environment
+//!                                                  └─ requests   what callers of the network API send
 //! ```
 //!
 //! A check takes any bytes, and panics if a rule is broken: nothing panics; what is accepted is
@@ -16,6 +17,7 @@
 
 pub mod called;
 pub mod container;
+pub mod requests;
 pub mod samples;
 pub mod sealed;
 pub mod states;
@@ -30,7 +32,7 @@ pub struct Input {
 }
 
 /// All of them.
-pub const ALL: [Input; 15] = [
+pub const ALL: [Input; 16] = [
     Input { name: "deb", check: container::deb },
     Input { name: "tar", check: container::tar },
     Input { name: "compressed", check: container::compressed },
@@ -46,4 +48,5 @@ pub const ALL: [Input; 15] = [
     Input { name: "state", check: states::state },
     Input { name: "interfaces", check: states::interfaces },
     Input { name: "call", check: called::call },
+    Input { name: "request", check: requests::request },
 ];

@@ -55,6 +55,11 @@ pub fn of(name: &str) -> Vec<Vec<u8>> {
             b"mapping eth*\n script x\n map y\nallow-hotplug eth0\niface eth0 inet6 auto\nnet0: virtio=A,bridge=vmbr0\n"
                 .to_vec(),
         ],
+        "request" => vec![
+            b"GET\0/api2/json/nodes/pve1/network?type=bridge\0PVEAuthCookie=PVE:root@pam:65A1B2C3::c2ln\0\0".to_vec(),
+            b"POST\0/api2/json/nodes/pve1/network\0\x0065A1B2C3:AAAA\0type=eth&iface=eno1".to_vec(),
+            b"PUT\0/api2/json/cluster/sdn/zones/z%2f..\0\0\0".to_vec(),
+        ],
         "call" => vec![
             b"\x13\0preinst\0/var/lib/dpkg/tmp.ci/preinst\0\0/var/lib/dpkg\0upgrade\x001.0-1".to_vec(),
             b"\x20\0postrm\0/r/var/lib/dpkg/info/demo:amd64.postrm\0/r\0/r/var/lib/dpkg\0purge".to_vec(),

@@ -6,8 +6,8 @@
 //!                   └─► server ─► health ─► standing ─► phase, host
 //! ```
 //!
-//! Today both answer `GET /health` on their Unix socket and nothing else; every other question gets
-//! an honest 404. What they share, and what later work builds on, is how they live:
+//! The daemon answers Proxmox's API of a node's network, in the room `daemon`; the middleware, which decides who is
+//! asked, has a room of its own, [`migration`](mod@migration). What both share is how they live:
 //!
 //! - **One socket, one owner.** A socket that a dead process left is replaced, one that answers is
 //!   somebody's and is left alone.
@@ -19,12 +19,13 @@
 //! - **Small.** One thread serves; a reading thread exists only while `/etc/pve` is read.
 //!
 //! Whether the daemon may run at all is asked by its unit (`ExecCondition=`), not by the program:
-//! run by hand it serves `/health` in every phase.
+//! run by hand it serves in every phase, and answers by it.
 
 mod busy;
 mod daemon;
 mod health;
 mod log;
+pub mod migration;
 mod options;
 mod run;
 mod server;

@@ -31,22 +31,27 @@ pub const DAEMON: Identity = Identity {
         Perl's. GET /health says how it stands, GET /operations/ID what became of a write.",
 };
 
-/// `pve-network-migration.service`: what will send each request to Rust or to Perl, by phase.
+/// `pve-network-migration.service`: sends each request to Rust or to Perl, by phase.
 pub const MIDDLEWARE: Identity = Identity {
     program: "pve-network-migration",
     service: "pve-network-migration",
     socket: "/run/pve-network-migration/api.sock",
     about: "migration middleware of pve-network-rs",
-    long_about: "The service that stands between callers of the network API and its two \
-        implementations, Rust and Perl. It is run by pve-network-migration.service, which brings \
-        pve-network-rs.service up with it where the phase allows that.\n\n\
-        This version answers GET /health and nothing else; it routes no request yet.",
+    long_about: "Stands between the callers of the network API and its two implementations, Rust and Perl. \
+        By this node's phase and features it sends each request of the network or the SDN to the one or the \
+        other, and lets Perl step in where Rust fails: for reads always, for writes only where it is proven \
+        that Rust changed nothing. Everything else passes through to pveproxy, websockets included.\n\n\
+        It listens on a Unix socket, where root needs no ticket, and on loopback. Nobody comes by it by \
+        himself: the web interface, pvesh and other nodes speak to pveproxy, unless --front puts it in \
+        pveproxy's place.\n\n\
+        Options go into MIDDLEWARE_OPTIONS in /etc/default/pve-network-rs. Each decision is a line in \
+        /var/log/pve-network/migration.log; what Rust fails at too often costs this node a phase.",
 };
 
 impl Identity {
     /// The command line, for parsing and for man pages and completions.
     pub fn cli(&self) -> Command {
-        Command::new(self.program)
+        let command = Command::new(self.program)
             .version(env!("CARGO_PKG_VERSION"))
             .about(self.about)
             .long_about(self.long_about)
@@ -64,7 +69,8 @@ impl Identity {
                     .value_parser(value_parser!(PathBuf))
                     .hide(true)
                     .help("Read phase and node name below DIR instead of /"),
-            )
+            );
+        if *self == MIDDLEWARE { crate::migration::extend(command) } else { command }
     }
 
     /// What the parsed command line asks for.

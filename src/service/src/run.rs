@@ -102,7 +102,7 @@ async fn serve(settings: &Settings, listener: std::os::unix::net::UnixListener) 
 /// Tells systemd's watchdog that we live, twice in each span that it allows (sd_notify(3)). It runs on
 /// the very thread that serves, so that one which hangs is silent and is started anew. A reader that
 /// waits for `/etc/pve` has a thread of its own and is no reason for that.
-async fn keep_alive(patience: Duration) {
+pub(crate) async fn keep_alive(patience: Duration) {
     let mut ticks = tokio::time::interval(patience / 2);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -113,6 +113,6 @@ async fn keep_alive(patience: Duration) {
 }
 
 /// Tells systemd; without `NOTIFY_SOCKET` nobody waits for it and nothing happens.
-fn notify(state: &[NotifyState<'_>]) -> Result<()> {
+pub(crate) fn notify(state: &[NotifyState<'_>]) -> Result<()> {
     sd_notify::notify(state).map_err(|error| Error::io("cannot notify systemd", error))
 }

@@ -6,8 +6,9 @@ use history::journal::{Backend, Contents, Event, Outcome};
 use history::restore::{self, Decision};
 use history::{Captured, Policy, Store, Transaction, Trigger, What, snapshot};
 use host::cluster::State;
-use host::{Cluster, Timestamp, cluster};
+use host::{Cluster, Timestamp, cluster, files};
 use maintscript::removal::{self, Removal};
+use migration::breaker;
 use phase::{Migration, Phase, Said, config, effective};
 use serde::Serialize;
 
@@ -147,13 +148,14 @@ impl Facts {
             None
         });
         let (removal, snapshots) = removal_plan(node);
+        let ceiling = switch.ceiling().ok().flatten();
         Self {
             node: store.node.clone(),
             package: dpkg::installed(&store.root, &store.package),
             phase: effective.phase.to_string(),
             phase_broken: effective.problems().next().is_some(),
-            reasons: effective.reasons.iter().map(ToString::to_string).collect(),
-            ceiling: switch.ceiling().ok().flatten().map(|p| p.to_string()),
+            reasons: effective.reasons.iter().map(ToString::to_string).chain(opened(store, ceiling)).collect(),
+            ceiling: ceiling.map(|p| p.to_string()),
             other_nodes: others(node),
             cluster: match state {
                 State::Plain => "none",
@@ -176,6 +178,12 @@ impl Facts {
             units: units::join(asked),
         }
     }
+}
+
+/// Why the middleware took this node down, as long as nobody has raised it since.
+fn opened(store: &Store, ceiling: Option<Phase>) -> Option<String> {
+    let bytes = files::read_plain(&store.path(breaker::FILE), 64 * 1024).ok().flatten()?;
+    breaker::Opened::parse(&bytes).filter(|opened| opened.holds(ceiling)).map(|opened| opened.to_string())
 }
 
 fn journal(node: &Node) -> (Contents, Option<String>) {

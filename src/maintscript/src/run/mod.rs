@@ -8,6 +8,7 @@ mod purge;
 mod units;
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use history::{Stage, Transaction, Trigger, Why, snapshot};
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the script that dpkg started; the exit code is dpkg's answer.
 pub fn main() -> std::process::ExitCode {
+    without_backtraces();
     let done = Context::from_dpkg().and_then(|context| {
         let name = format!("{} ({})", context.policy.package, context.invocation.script.name());
         Runner::new(&context).run().map_err(|e| e.context(name))
@@ -33,6 +35,19 @@ pub fn main() -> std::process::ExitCode {
             tell(&error);
             std::process::ExitCode::from(1)
         }
+    }
+}
+
+/// What it is linked with has no unwind tables, so that a library which takes a backtrace, because the admin's environment
+/// asks for them, would end it.
+fn without_backtraces() {
+    const ASKED: [&str; 2] = ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
+    let mut arguments = std::env::args_os();
+    if let (true, Some(own)) = (ASKED.iter().any(|name| std::env::var_os(name).is_some()), arguments.next()) {
+        let mut again = std::process::Command::new(own);
+        ASKED.iter().for_each(|name| drop(again.env_remove(name)));
+        // It comes back only if that failed, and then it is tried as it is.
+        let _ = again.args(arguments).exec();
     }
 }
 

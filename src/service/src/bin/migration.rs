@@ -1,5 +1,5 @@
 //! The migration middleware, as `pve-network-migration.service` runs it.
 
 fn main() -> std::process::ExitCode {
-    service::main(service::MIDDLEWARE)
+    service::migration::main()
 }

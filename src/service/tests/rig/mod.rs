@@ -22,6 +22,7 @@ pub struct Setup {
     dir: TempDir,
     systemd: Option<UnixDatagram>,
     watchdog: Option<Duration>,
+    arguments: Vec<String>,
 }
 
 impl Setup {
@@ -32,7 +33,18 @@ impl Setup {
         }
         let systemd = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         systemd.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { program, dir, systemd: Some(systemd), watchdog: None }
+        Self { program, dir, systemd: Some(systemd), watchdog: None, arguments: Vec::new() }
+    }
+
+    /// With more arguments.
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|a| (*a).to_owned()));
+        self
+    }
+
+    /// The folder that stands for `/`.
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
     }
 
     pub fn without_systemd(mut self) -> Self {
@@ -66,6 +78,13 @@ impl Setup {
         let mut command = Command::new(self.program);
         command.arg("--root").arg(self.dir.path().join("root"));
         command.arg("--socket").arg(self.socket());
+        if self.program == MIDDLEWARE {
+            // Any free ports: tests run side by side.
+            for option in ["--listen", "--metrics"].into_iter().filter(|o| !self.arguments.iter().any(|a| a == o)) {
+                command.args([option, "127.0.0.1:0"]);
+            }
+        }
+        command.args(&self.arguments);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
         if self.systemd.is_some() {
             command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));

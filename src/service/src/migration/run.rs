@@ -1,0 +1,208 @@
+//! From start to stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use host::{Clock, Error, IoContext, Kind, Result};
+use maintscript::Policy;
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as channel;
+
+use super::access::Access;
+use super::daemon::Daemon;
+use super::ledger::Ledger;
+use super::listen::{self, Listener};
+use super::log::Log;
+use super::metrics::Metrics;
+use super::options::Options;
+use super::perl::Perl;
+use super::proxy::Proxy;
+use super::watch::Watch;
+use super::{exporter, journal};
+use crate::busy::Busy;
+use crate::health::Reporter;
+use crate::options::{DAEMON, MIDDLEWARE};
+use crate::run::{keep_alive, notify};
+use crate::{log, socket};
+
+/// How long requests under way may take to finish once we are told to stop. The unit's own
+/// `TimeoutStopSec=` is longer.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Time for answers that are made but not yet written.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// Threads for what may block: `/health`'s reader, the journal, the breaker, names of hosts.
+const BLOCKING: usize = 4;
+
+/// Where decisions are logged.
+const LOG: &str = "/var/log/pve-network/migration.log";
+
+/// Runs the middleware until it is told to stop; prints its error, if any.
+pub fn main() -> ExitCode {
+    let options = Options::of(MIDDLEWARE, &MIDDLEWARE.cli().get_matches());
+    log::to_stderr();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}: {error}", MIDDLEWARE.program);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    // Before the runtime exists: binding changes the umask, which all threads share.
+    let (listener, bound) = socket::bind(&options.common.socket)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(BLOCKING)
+        .build()
+        .doing(|| "cannot set up the event loop")?;
+    let served = runtime.block_on(serve(options, listener));
+    // A reader stuck in /etc/pve must not keep us from ending.
+    runtime.shutdown_background();
+    let removed = bound.remove();
+    served.and(removed)
+}
+
+async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> Result<()> {
+    let watch_signal = |kind| signal(kind).doing(|| "cannot watch for signals");
+    let mut terminate = watch_signal(SignalKind::terminate())?;
+    let mut interrupt = watch_signal(SignalKind::interrupt())?;
+    let place = options.common.socket.display();
+    let socket = UnixListener::from_std(socket).doing(|| format!("cannot listen on {place}"))?;
+    let loopback = bind(options.listen, "--listen").await?;
+    let metrics = bind(options.metrics, "--metrics").await?;
+    let front = match options.front {
+        Some(address) => Some(bind(address, "--front").await?),
+        None => None,
+    };
+    let at = |listener: &TcpListener| listener.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string());
+    let mut places = format!("{place}, {} and metrics on {}", at(&loopback), at(&metrics));
+    if let Some(front) = &front {
+        places += &format!(", and stands before pveproxy on {}", at(front));
+    }
+
+    let proxy = Arc::new(proxy(options)?);
+    let health = proxy.reporter.report().await;
+    tracing::info!(
+        "{} {} serves {places} on node {}, phase {}",
+        MIDDLEWARE.service,
+        env!("CARGO_PKG_VERSION"),
+        health.node.as_deref().unwrap_or("(unknown)"),
+        health.phase,
+    );
+    if front.is_some() && proxy.front_config().is_none() {
+        tracing::warn!(
+            "there is no certificate in /etc/pve/local yet: until there is, nobody can connect to the front"
+        );
+    }
+    notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving {place}"))])?;
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(keep_alive(patience));
+    }
+
+    let (stop, stopped) = channel::channel(false);
+    tokio::spawn(exporter::serve(metrics, proxy.clone(), stopped.clone()));
+    tokio::spawn(follow_journal(proxy.clone(), history(options)?.0.journal().path().to_owned()));
+    let doors = [Some(Listener::Unix(socket)), Some(Listener::Loopback(loopback)), front.map(Listener::Front)];
+    let doors: Vec<_> = doors
+        .into_iter()
+        .flatten()
+        .map(|door| tokio::spawn(listen::serve(door, proxy.clone(), stopped.clone())))
+        .collect();
+    let why = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!("stopping: {why}");
+    notify(&[NotifyState::Stopping])?;
+    let _ = stop.send(true);
+    let drained = async {
+        let idle = async {
+            proxy.busy.none().await;
+            tokio::time::sleep(FLUSH).await;
+        };
+        let closed = async {
+            for door in doors {
+                let _ = door.await;
+            }
+            proxy.busy.none().await;
+        };
+        tokio::select! {
+            () = idle => {}
+            () = closed => {}
+        }
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("requests were still under way after {} s", DRAIN.as_secs());
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let error = Error::io(format!("cannot listen on {address}"), error);
+        if taken {
+            let port = address.port();
+            error
+                .with_kind(Kind::Refused)
+                .way_out(format!("`ss -ltnp sport = :{port}` names who does; {option} takes another address or port"))
+        } else {
+            error.way_out(format!("{option} takes another address"))
+        }
+    })
+}
+
+/// What the package captures and where its phase is, from the policy that it was built with.
+fn history(options: &Options) -> Result<(history::Store, phase::Switch)> {
+    let policy = Policy::parse(include_str!("../../../../debian/hooks.toml"))?;
+    let root = &options.common.root;
+    let (switch, _) = policy.switch(root).ok_or_else(|| Error::new("hooks.toml names no phase file"))?;
+    Ok((policy.store(root, Clock::System), switch))
+}
+
+fn proxy(options: &Options) -> Result<Proxy> {
+    let root = &options.common.root;
+    let (store, switch) = history(options)?;
+    let thread = || "cannot start a thread";
+    let watch = Watch::start(root, options.front.is_some()).doing(thread)?;
+    let metrics = Metrics::new().map_err(|e| Error::new(format!("cannot set up metrics: {e}")))?;
+    let log = Log::start(root.path(LOG), metrics.dropped.clone()).doing(thread)?;
+    Ok(Proxy {
+        daemon: Daemon::new(root.path(DAEMON.socket), store.clone()),
+        perl: Perl::new(watch.clone()),
+        access: Access::default(),
+        ledger: Arc::new(Ledger::new(store, switch, watch.clone(), metrics, log)),
+        reporter: Reporter::new(MIDDLEWARE, root.clone()),
+        times: options.times,
+        busy: Busy::new(),
+        places: Proxy::places(),
+        front: Mutex::new(None),
+        watch,
+    })
+}
+
+async fn follow_journal(proxy: Arc<Proxy>, path: std::path::PathBuf) {
+    let mut reader = journal::Reader::new(&path);
+    loop {
+        let metrics = proxy.ledger.metrics.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // What can't be read now may be readable the next time; the journal's own readers say so.
+            let _ = reader.read(|backend, took| metrics.applied(backend, took));
+            reader
+        });
+        match read.await {
+            Ok(same) => reader = same,
+            Err(_) => return,
+        }
+        tokio::time::sleep(journal::PERIOD).await;
+    }
+}
