@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use rig::ours::{self, NAME, STATE, UNITS, like_a_pve_node, manifest, sealing, snapshots};
-use rig::{DebBuilder, Machine, Node, Suite, need_root};
+use rig::{DebBuilder, Keyring, Machine, Node, Suite, need_root};
 
 fn both(test: impl Fn(Suite)) {
     if need_root() {
@@ -267,4 +267,19 @@ fn a_phase_file_of_another_node_or_of_the_admin_is_left_alone() {
     let after = node.text("/etc/pve/network/migration.toml");
     assert!(after.contains("phase = \"rust-sdn\" # keep") && after.starts_with("# ours"), "{after}");
     let _ = ours::NAME;
+}
+
+#[test]
+fn an_environment_that_asks_for_backtraces_ends_no_script() {
+    let key = Keyring::new("backtrace <b@example.org>");
+    both(|suite| {
+        let node = Node::of(suite);
+        let deb = sealing().signed(&key).build();
+        node.put_file(deb.path(), "/root/x.deb");
+        for words in [&["-i", "/root/x.deb"][..], &["-i", "/root/x.deb"], &["-r", NAME], &["-P", NAME]] {
+            let words = ["dpkg"].iter().chain(words);
+            node.call(words).env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "full").run().ok();
+        }
+        assert_eq!(node.state_of(NAME), "un");
+    });
 }

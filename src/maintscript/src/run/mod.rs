@@ -45,7 +45,9 @@ fn without_backtraces() {
     let mut arguments = std::env::args_os();
     if let (true, Some(own)) = (ASKED.iter().any(|name| std::env::var_os(name).is_some()), arguments.next()) {
         let mut again = std::process::Command::new(own);
-        ASKED.iter().for_each(|name| drop(again.env_remove(name)));
+        for name in ASKED {
+            again.env_remove(name);
+        }
         // It comes back only if that failed, and then it is tried as it is.
         let _ = again.args(arguments).exec();
     }
