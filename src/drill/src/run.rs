@@ -421,7 +421,11 @@ impl Run<'_> {
                 .lines()
                 .filter(|l| !l.starts_with(' '))
                 .rfind(|l| l.contains(&self.setting.subject.policy.package));
-            self.complain(when, vec![format!("dpkg {} is blocked: {}", words.join(" "), last.unwrap_or_default())]);
+            // Where nothing was said of the package, what was said last, and how it ended.
+            let code = output.code.map_or_else(|| "a signal".to_owned(), |c| c.to_string());
+            let end = || format!("{} [{code}]", output.text.lines().last().unwrap_or_default());
+            let why = last.map_or_else(end, str::to_owned);
+            self.complain(when, vec![format!("dpkg {} is blocked: {why}", words.join(" "))]);
         }
         Ok(())
     }
