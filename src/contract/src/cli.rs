@@ -72,6 +72,15 @@ pub fn main() -> ExitCode {
     ::cli::end("contract-test", contract(Cli::parse()))
 }
 
+/// Runs it with these arguments, for who has more to do afterwards.
+///
+/// # Errors
+/// As the program ends: [`Kind::Failed`] if they differ, [`Kind::Inconclusive`], [`Kind::Usage`].
+pub fn with(arguments: &[&str]) -> Result<()> {
+    let all = std::iter::once("contract-test").chain(arguments.iter().copied());
+    contract(Cli::try_parse_from(all).map_err(|e| Error::of(Kind::Usage, e.to_string()))?)
+}
+
 fn contract(cli: Cli) -> Result<()> {
     let asked = Asked {
         node: cli.node.unwrap_or_else(|| host::node_name(&Root::system())),

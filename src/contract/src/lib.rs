@@ -16,6 +16,6 @@ mod html;
 mod report;
 mod run;
 
-pub use cli::{cli, main};
+pub use cli::{cli, main, with};
 pub use compare::{Answer, Difference, Kind, Outcome, Verdict, compare};
 pub use report::{Endpoint, Judgement, Report, SCHEMA_VERSION};

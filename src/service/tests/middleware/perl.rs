@@ -71,6 +71,8 @@ pub struct State {
     /// `ok`, `500`, `reset`, `slow`
     pub how: String,
     pub came: Vec<Came>,
+    /// What it answers where asked for a path behind `/api2/json`, in turns.
+    pub answers: HashMap<String, Vec<serde_json::Value>>,
 }
 
 pub struct Perl {
@@ -93,7 +95,7 @@ impl Perl {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { how: "ok".to_owned(), came: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { how: "ok".to_owned(), ..State::default() }));
         let shared = state.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -104,6 +106,11 @@ impl Perl {
 
     pub fn behave(&self, how: &str) {
         self.state.lock().unwrap().how = how.to_owned();
+    }
+
+    /// From now on it answers so, one after the other and again.
+    pub fn says(&self, path: &str, answers: Vec<serde_json::Value>) {
+        self.state.lock().unwrap().answers.insert(format!("/api2/json{path}"), answers);
     }
 
     /// Requests that came, without the questions about permissions.
@@ -189,6 +196,12 @@ async fn answer(
         let answer = Response::builder().status(101).header("upgrade", "websocket").header("connection", "upgrade");
         return Ok(answer.header("sec-websocket-protocol", "binary").body(Full::default()).unwrap());
     }
+    let mut held = state.lock().unwrap();
+    if let Some(answers) = held.answers.get_mut(&target).filter(|answers| !answers.is_empty()) {
+        answers.rotate_left(1);
+        return json(200, answers[answers.len() - 1].to_string());
+    }
+    drop(held);
     if target.starts_with("/api2/json/nodes/pve1/network") && parts.method == "GET" {
         let list = shuffled(vec![r#"{"iface":"eno1","by":"perl"}"#, r#"{"by":"perl","iface":"vmbr0"}"#]).join(",");
         return json(200, format!(r#"{{"data":[{list}]}}"#));
