@@ -55,8 +55,24 @@ impl Pair {
             (place("ca.pem"), place("token"), place("report.json"), place("report.html"), place("junit.xml"));
         let _ = fs::remove_file(&report);
         let mut arguments = vec![
-            "--node", "pve1", "--perl-url", &url, "--ca", &ca, "--token-file", &token, "--socket", &socket, "--output", &report,
-            "--html", &html, "--junit", &junit, "--seed", "7",
+            "--node",
+            "pve1",
+            "--perl-url",
+            &url,
+            "--ca",
+            &ca,
+            "--token-file",
+            &token,
+            "--socket",
+            &socket,
+            "--output",
+            &report,
+            "--html",
+            &html,
+            "--junit",
+            &junit,
+            "--seed",
+            "7",
         ];
         arguments.extend(if more.is_empty() { &["--endpoint", LIST] } else { more });
         let kind = contract::with(&arguments).err().map(|error| error.kind());
@@ -92,11 +108,18 @@ fn equal_differing_and_noise() {
     assert_eq!(kind, Some(Kind::Failed));
     assert_eq!(kinds(&report, "differences"), [("data[vmbr0].mtu".to_owned(), "missing".to_owned())]);
     let html = pair.text("report.html");
-    assert!(html.contains("data[vmbr0].mtu") && ["src=", "href=", "<script", "@import"].iter().all(|word| !html.contains(word)), "{html}");
+    assert!(
+        html.contains("data[vmbr0].mtu")
+            && ["src=", "href=", "<script", "@import"].iter().all(|word| !html.contains(word)),
+        "{html}"
+    );
     assert!(pair.text("junit.xml").contains("missing data[vmbr0].mtu"));
 
     // Perl's own two answers differ: a value is noise, a type is not.
-    let noisy = vec![json!({"data": [other("gateway", json!("192.0.2.2"))]}), json!({"data": [other("gateway", json!("192.0.2.3"))]})];
+    let noisy = vec![
+        json!({"data": [other("gateway", json!("192.0.2.2"))]}),
+        json!({"data": [other("gateway", json!("192.0.2.3"))]}),
+    ];
     pair.perl.says(LIST, noisy);
     let (kind, report) = pair.contract(&[]);
     assert_eq!((kind, kinds(&report, "differences")), (None, Vec::new()), "{report:#}");
@@ -127,8 +150,14 @@ fn what_nobody_can_say_is_no_pass() {
 fn every_readable_endpoint_is_asked() {
     let pair = pair("rust-read-only");
     let (_, report) = pair.contract(&["--rounds", "1"]);
-    let names: Vec<&str> = report["endpoints"].as_array().unwrap().iter().map(|e| e["endpoint"].as_str().unwrap()).collect();
-    for wanted in ["/nodes/pve1/network", "/nodes/pve1/network?type=any_bridge", "/nodes/pve1/network/vmbr0", "/cluster/sdn/vnets"] {
+    let names: Vec<&str> =
+        report["endpoints"].as_array().unwrap().iter().map(|e| e["endpoint"].as_str().unwrap()).collect();
+    for wanted in [
+        "/nodes/pve1/network",
+        "/nodes/pve1/network?type=any_bridge",
+        "/nodes/pve1/network/vmbr0",
+        "/cluster/sdn/vnets",
+    ] {
         assert!(names.contains(&wanted), "{wanted} in {names:?}");
     }
 }

@@ -1,0 +1,121 @@
+//! The real middleware in front of the real daemon, with Perl's stand-in behind: nothing of ours is stood in for.
+#![allow(clippy::unwrap_used, reason = "the rig of tests")]
+
+#[path = "middleware/node.rs"]
+#[allow(dead_code, reason = "the middleware's tests use the rest")]
+mod node;
+#[path = "middleware/perl.rs"]
+#[allow(dead_code, reason = "the middleware's tests use the rest")]
+mod perl;
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod rig;
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use node::{LIST, Node, Plan};
+use rig::DAEMON;
+use serde_json::Value;
+
+const TEXT: &str = "auto lo\niface lo inet loopback\n\nauto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.10/24\n\
+    \tgateway 192.0.2.1\n\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n";
+
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(node: &Node) -> Self {
+        let socket = node.root().join("run/pve-network-rs/api.sock");
+        fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let mut command = Command::new(DAEMON);
+        command.arg("--root").arg(node.root()).arg("--socket").arg(&socket);
+        let daemon = Self(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        node.until("the daemon comes up", || UnixStream::connect(&socket).is_ok());
+        daemon
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn node(phase: &'static str) -> Node {
+    let node = Node::planned(Plan { phase, daemon: false, ..Plan::default() });
+    let put = |path: &str, text: &str| {
+        let path = node.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put("etc/network/interfaces", TEXT);
+    put("var/lib/pve-network-rs/lock", "");
+    put("var/lib/pve-network-rs/operations.jsonl", "");
+    node
+}
+
+fn last(node: &Node, count: usize) -> (String, bool, String) {
+    let decisions = node.decisions(count);
+    let last = &decisions[count - 1];
+    let text = |key: &str| last[key].as_str().unwrap_or_default().to_owned();
+    (text("backend"), last["used_fallback"] == true, text("reason"))
+}
+
+#[test]
+fn rust_answers_and_perl_steps_in_only_where_nothing_happened() {
+    let node = node("rust-advanced");
+    let daemon = Daemon::start(&node);
+    let answer = node.get(LIST);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let list: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(list["data"][0]["iface"], "vmbr0", "{list}");
+    assert_eq!(last(&node, 1).0, "rust");
+
+    // A write by Rust is in the file, and nobody asked Perl.
+    let answer = node.post(LIST, "iface=vmbr1&type=bridge");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(node.written().contains(&"iface vmbr1 inet manual".to_owned()), "{:?}", node.written());
+    assert_eq!(node.perl.came().len(), 0);
+    // Proxmox's refusal is an answer, no failure.
+    let answer = node.post(LIST, "iface=vmbr1&type=bridge");
+    assert_eq!((answer.status, answer.body.contains("interface already exists")), (400, true), "{answer:?}");
+    // What the daemon does not do is Perl's, and no fallback.
+    let answer = node.request("PUT", LIST, perl::GOOD, "");
+    assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
+    assert_eq!(last(&node, 4), ("perl".to_owned(), false, "not-handled".to_owned()));
+
+    // Killed, it has proven that nothing of what comes now was begun: reads and writes go to Perl, once.
+    daemon.kill();
+    let before = node.written();
+    assert!(node.get(LIST).body.contains("\"by\":\"perl\""));
+    let answer = node.post(LIST, "iface=vmbr2&type=bridge");
+    assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
+    assert!(last(&node, 6).1, "a fallback");
+    assert_eq!(node.written(), before);
+    let writes = node.perl.came().into_iter().filter(|c| c.method == "POST").count();
+    assert_eq!(writes, 1);
+    assert!(node.metric("pve_network_fallback_total", &[]) >= 2.0);
+
+    // And back.
+    let _daemon = Daemon::start(&node);
+    assert_eq!(node.post(LIST, "iface=vmbr3&type=bridge").status, 200);
+    assert!(node.written().contains(&"iface vmbr3 inet manual".to_owned()));
+}
+
+#[test]
+fn in_a_lower_phase_rust_reads_and_perl_writes() {
+    let node = node("rust-read-only");
+    let _daemon = Daemon::start(&node);
+    assert!(node.get(LIST).body.contains("vmbr0"));
+    assert!(node.post(LIST, "iface=eno9&type=eth").body.contains("\"by\":\"perl\""));
+    assert_eq!(last(&node, 2), ("perl".to_owned(), false, "phase".to_owned()));
+    assert!(node.written().is_empty());
+}
