@@ -17,6 +17,7 @@
 //!   where it is proven that Rust changed nothing.
 //! - [`breaker`] lowers the ceiling of a node whose Rust fails too often.
 //! - [`access`] says what Perl has to vouch for before Rust answers a caller.
+//! - [`format`](mod@format) is the web interface's form of an answer.
 //! - [`decision`] is a line of `migration.log`.
 
 pub mod access;
@@ -24,6 +25,7 @@ pub mod breaker;
 pub mod choose;
 pub mod decision;
 pub mod flow;
+pub mod format;
 pub mod route;
 
 pub use breaker::Breaker;

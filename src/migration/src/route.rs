@@ -95,6 +95,17 @@ pub struct Target {
     pub what: What,
     /// Why only Perl can answer it in any phase.
     pub perl_only: Option<&'static str>,
+    /// The form of the answer.
+    pub format: Format,
+}
+
+/// The forms of Proxmox's answers that we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `/api2/json`: programs. The daemon's own.
+    Json,
+    /// `/api2/extjs`: the web interface.
+    Extjs,
 }
 
 /// Where a request goes.
@@ -185,28 +196,55 @@ fn is_format(name: &str) -> bool {
 
 fn network(method: &str, path: &[&str], query: &str, node: &str) -> Option<Target> {
     use Operation::{Create, Delete, Get, List, Reload, Revert, SdnRead, SdnWrite, Update};
-    let target = |operation, what| Some(Target { operation, what, perl_only: None });
-    match path {
-        ["api2", "json", "nodes", name, "network"] if *name == node => match method {
-            "GET" => Some(Target { operation: List, what: What::Read, perl_only: list(query) }),
-            "POST" => target(Create, What::WriteInterface),
-            "PUT" => target(Reload, What::Apply),
-            "DELETE" => target(Revert, What::WriteInterface),
-            _ => None,
+    let (format, rest) = match path {
+        ["api2", "json", rest @ ..] => (Format::Json, rest),
+        ["api2", "extjs", rest @ ..] => (Format::Extjs, rest),
+        _ => return None,
+    };
+    let (operation, what) = match rest {
+        ["nodes", name, "network"] if *name == node => match method {
+            "GET" => (List, What::Read),
+            "POST" => (Create, What::WriteInterface),
+            "PUT" => (Reload, What::Apply),
+            "DELETE" => (Revert, What::WriteInterface),
+            _ => return None,
         },
-        ["api2", "json", "nodes", name, "network", iface] if *name == node && is_iface(iface) => match method {
-            "GET" => target(Get, What::Read),
-            "PUT" => target(Update, by_name(iface)),
-            "DELETE" => target(Delete, by_name(iface)),
-            _ => None,
+        ["nodes", name, "network", iface] if *name == node && is_iface(iface) => match method {
+            "GET" => (Get, What::Read),
+            "PUT" => (Update, by_name(iface)),
+            "DELETE" => (Delete, by_name(iface)),
+            _ => return None,
         },
-        ["api2", "json", "cluster", "sdn", rest @ ..] if rest.iter().all(|s| is_sdn_name(s)) => match method {
-            "GET" => target(SdnRead, What::Read),
-            "POST" | "PUT" | "DELETE" => target(SdnWrite, What::WriteSdn),
-            _ => None,
+        ["cluster", "sdn", rest @ ..] if rest.iter().all(|s| is_sdn_name(s)) => match method {
+            "GET" => (SdnRead, What::Read),
+            "POST" | "PUT" | "DELETE" => (SdnWrite, What::WriteSdn),
+            _ => return None,
         },
-        _ => None,
-    }
+        _ => return None,
+    };
+    let perl_only = if operation == List { list(query) } else { written(operation, query) };
+    Some(Target { operation, what, perl_only, format })
+}
+
+/// The parameter by which a browser keeps answers out of its cache; Proxmox drops it as well.
+const NO_CACHE: &str = "_dc=";
+
+/// Proxmox lets parameters in the query go before those in the body. Nobody writes so, and what is asked
+/// for would not be what the phase was looked up for.
+fn written(operation: Operation, query: &str) -> Option<&'static str> {
+    let more = query.split('&').any(|pair| !pair.is_empty() && !pair.starts_with(NO_CACHE));
+    (operation.is_write() && more).then_some("unusual-query")
+}
+
+/// The target as the daemon knows it: `/api2/json`, without what is for caches.
+pub fn for_daemon(target: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = match path.strip_prefix("/api2/extjs/") {
+        Some(rest) => format!("/api2/json/{rest}"),
+        None => path.to_owned(),
+    };
+    let query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(NO_CACHE)).collect();
+    if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
 }
 
 /// Lists that hold what each caller may see of the SDN: only Perl knows that.

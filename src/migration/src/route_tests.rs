@@ -2,7 +2,7 @@ use super::*;
 
 fn network(method: &str, target: &str) -> Option<(Operation, What, Option<&'static str>)> {
     match route(method, target, "pve1") {
-        Route::Network(Target { operation, what, perl_only }) => Some((operation, what, perl_only)),
+        Route::Network(Target { operation, what, perl_only, .. }) => Some((operation, what, perl_only)),
         _ => None,
     }
 }
@@ -23,7 +23,11 @@ fn what_is_rusts() {
         ("GET", format!("{n}?%74ype=any_bridge"), (List, What::Read, Some("unusual-query"))),
         ("GET", format!("{n}?type=eth&%74ype=any_bridge"), (List, What::Read, Some("unusual-query"))),
         ("GET", format!("{n}?type=eth&type=any_bridge"), (List, What::Read, Some("unusual-query"))),
+        ("GET", n.replace("json", "extjs"), (List, What::Read, None)),
         ("POST", n.to_owned(), (Create, What::WriteInterface, None)),
+        ("POST", format!("{n}?_dc=17"), (Create, What::WriteInterface, None)),
+        ("POST", format!("{n}?type=bridge"), (Create, What::WriteInterface, Some("unusual-query"))),
+        ("PUT", format!("{n}?_dc=1&regenerate-frr=1"), (Reload, What::Apply, Some("unusual-query"))),
         ("PUT", n.to_owned(), (Reload, What::Apply, None)),
         ("DELETE", n.to_owned(), (Revert, What::WriteInterface, None)),
         ("GET", format!("{n}/eno1"), (Get, What::Read, None)),
@@ -54,7 +58,6 @@ fn what_is_perls() {
         ("DELETE", "/api2/json/nodes/pve2/network/eno1"),
         ("GET", "/api2/json/nodes/PVE1/network"),
         ("GET", "/api2/json/nodes/localhost/network"),
-        ("GET", "/api2/extjs/nodes/pve1/network"),
         ("GET", "/api2/html/nodes/pve1/network"),
         ("HEAD", "/api2/json/nodes/pve1/network"),
         ("PATCH", "/api2/json/nodes/pve1/network"),
@@ -107,6 +110,25 @@ fn what_is_refused() {
         assert_eq!(route("GET", target, "pve1"), Route::Refused(why), "{target}");
     }
     assert_eq!(route("GET", &format!("/{}", "a".repeat(LONGEST_TARGET)), "pve1"), Route::Refused(LONG));
+}
+
+#[test]
+fn what_the_daemon_gets() {
+    for (target, expected) in [
+        ("/api2/json/nodes/a/network", "/api2/json/nodes/a/network"),
+        ("/api2/extjs/nodes/a/network?", "/api2/json/nodes/a/network"),
+        ("/api2/extjs/cluster/sdn?_dc=1", "/api2/json/cluster/sdn"),
+        ("/api2/json/nodes/a/network?_dc=1&type=bond&", "/api2/json/nodes/a/network?type=bond"),
+    ] {
+        assert_eq!(for_daemon(target), expected);
+    }
+    let format = |target| match route("GET", target, "a") {
+        Route::Network(target) => Some(target.format),
+        _ => None,
+    };
+    assert_eq!(format("/api2/extjs/cluster/sdn"), Some(Format::Extjs));
+    assert_eq!(format("/api2/json/cluster/sdn"), Some(Format::Json));
+    assert_eq!(format("/api2/html/cluster/sdn"), None);
 }
 
 #[test]

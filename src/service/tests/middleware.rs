@@ -300,6 +300,21 @@ fn perl_alone_says_no() {
 }
 
 #[test]
+fn what_perl_understands_otherwise_is_perls() {
+    let node = Node::new();
+    let json = request("POST", LIST, GOOD, r#"{"type":"eth","iface":"eno9"}"#);
+    let json = json.replace("application/x-www-form-urlencoded", "application/json; charset=UTF-8");
+    assert_eq!(node.raw(json.as_bytes()).header("pve-network-backend"), "perl");
+    // In Perl, a parameter of the query goes before the body's.
+    let answer = node.post(&format!("{LIST}?type=bridge"), CREATE);
+    assert_eq!(answer.header("pve-network-backend"), "perl");
+    assert_eq!(node.get(&format!("{LIST}?type=any_bridge")).header("pve-network-backend"), "perl");
+    let reasons: Vec<_> = node.decisions(3).iter().map(|d| d["reason"].clone()).collect();
+    assert_eq!(reasons, ["unusual-body", "unusual-query", "lists-sdn"]);
+    assert!(node.written().is_empty());
+}
+
+#[test]
 fn root_on_the_socket_needs_neither_ticket_nor_perl() {
     let node = Node::new();
     node.perl.behave("500");
@@ -338,7 +353,7 @@ fn everything_else_is_perls_untouched() {
         ("GET", "/"),
         ("GET", "/api2/json/nodes/pve2/network"),
         ("DELETE", "/api2/json/nodes/pve2/network/eno1"),
-        ("POST", "/api2/extjs/nodes/pve1/network"),
+        ("POST", "/api2/html/nodes/pve1/network"),
         ("GET", "/api2/json/nodes/pve1/storage/local/content/local%3Aiso%2Fdebian.iso?x=%20"),
     ] {
         assert_eq!(node.request(method, target, GOOD, "").status, 200, "{method} {target}");
@@ -470,8 +485,17 @@ fn the_front_is_pveproxy_to_a_browser() {
     assert_eq!((page.status, page.header("pve-network-backend")), (200, ""));
     let (list, _) = ask(&request("GET", LIST, TICKET, ""));
     assert_eq!((list.status, list.header("pve-network-backend")), (200, "rust"));
-    // The web interface's own form stays Perl's, and so does what is ours elsewhere.
-    for target in ["/api2/extjs/nodes/pve1/network", "/health", "/operations/20260101-000000-1-0-feed"] {
+    // In the web interface's own form as well, and as it takes it.
+    let (list, _) = ask(&request("GET", "/api2/extjs/nodes/pve1/network?_dc=17", TICKET, ""));
+    assert_eq!((list.status, list.header("pve-network-backend")), (200, "rust"));
+    assert_eq!(list.json()["success"], 1, "{list:?}");
+    node.behave("400");
+    let (refused, _) = ask(&request("GET", "/api2/extjs/nodes/pve1/network/eno1", TICKET, ""));
+    assert_eq!((refused.status, &refused.json()["success"]), (200, &0.into()), "{refused:?}");
+    assert_eq!(refused.json()["status"], 400);
+    node.behave("ok");
+    // What is ours elsewhere is not there.
+    for target in ["/api2/html/nodes/pve1/network", "/health", "/operations/20260101-000000-1-0-feed"] {
         let (answer, _) = ask(&request("GET", target, TICKET, ""));
         assert_eq!((answer.status, answer.header("pve-network-backend")), (200, ""), "{target}");
         assert_eq!(node.perl.came().pop().unwrap().target, target);
@@ -531,7 +555,9 @@ fn no_secret_comes_into_any_output() {
         node.behave(how);
         for who in [GOOD, READER, TICKET] {
             node.request("GET", LIST, who, "");
-            node.request("POST", &format!("{LIST}?password=PLANTED-SECRET"), who, "type=eth&comments=PLANTED-SECRET");
+            node.request("GET", &format!("{LIST}?type=eth&password=PLANTED-SECRET"), who, "");
+            node.request("POST", LIST, who, "type=eth&comments=PLANTED-SECRET");
+            node.request("POST", &format!("{LIST}?password=PLANTED-SECRET"), who, "type=eth");
             node.request("GET", "/api2/json/PLANTED-SECRET//nodes/pve1/network/..", who, "");
         }
     }

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use migration::decision::{self, Answered};
 use migration::flow::{Attempt, Cause, Next, Touched, after_attempt, after_fence};
-use migration::route::form_value;
+use migration::route::{Format, for_daemon, form_value};
 use migration::{Backend, Route, Standing, Target, choose, route};
 use rustls::ServerConfig;
 use serde_json::json;
@@ -337,6 +337,10 @@ impl Proxy {
     }
 
     async fn carry_out(&self, job: &Job) -> Outcome {
+        if !is_form(&job.headers, &job.body) {
+            // JSON, which Proxmox takes as well.
+            return self.ask_perl(job, None, "unusual-body").await;
+        }
         let kind = if job.target.operation.asks_for_type() { form_value(&job.body, "type") } else { None };
         if let Backend::Perl(why) = choose(&job.target, kind, &job.standing) {
             return self.ask_perl(job, None, why).await;
@@ -352,7 +356,7 @@ impl Proxy {
         let write = job.target.operation.is_write();
         let asked = Asked {
             method: job.method.clone(),
-            target: job.path_and_query.clone(),
+            target: for_daemon(&job.path_and_query),
             content_type: job.headers.get(CONTENT_TYPE).cloned(),
             body: job.body.clone(),
             id: if write { job.id.clone() } else { String::new() },
@@ -368,7 +372,7 @@ impl Proxy {
         }
         match next {
             Next::PassOn => match answer {
-                Some(answer) => passed_on(answer, attempt),
+                Some(answer) => passed_on(answer, attempt, job.target.format),
                 // An attempt that was answered has its answer.
                 None => Outcome::ours(refusal(StatusCode::BAD_GATEWAY, "the daemon gave no answer", json!({})), "lost"),
             },
@@ -436,11 +440,18 @@ impl Proxy {
     }
 }
 
-fn passed_on(answer: Answer, attempt: Attempt) -> Outcome {
+fn passed_on(mut answer: Answer, attempt: Attempt, format: Format) -> Outcome {
+    if format == Format::Extjs
+        && let Some(body) = migration::format::extjs(answer.status, &answer.body)
+    {
+        answer.status = 200;
+        answer.body = body.into();
+    }
     let mut response = Response::new(full(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.headers;
     strip(response.headers_mut());
+    response.headers_mut().remove(CONTENT_LENGTH);
     let reason = match attempt {
         Attempt::Answered { touched: Touched::Done, .. } => "done",
         _ => "answered",
@@ -480,6 +491,13 @@ fn forwarded(headers: &mut HeaderMap, peer: Peer) {
 
 fn path_and_query(uri: &hyper::Uri) -> hyper::Uri {
     uri.path_and_query().and_then(|p| p.as_str().parse().ok()).unwrap_or_default()
+}
+
+/// Whether a body is what the daemon reads: a form, or nothing.
+fn is_form(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    body.is_empty() || kind.is_empty() || kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// What no honest client sends, and what two servers may understand differently (RFC 9112, 11.2).
