@@ -1,7 +1,7 @@
 //! contract-test between Perl's stand-in and the real daemon.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 #[path = "middleware/perl.rs"]
-#[allow(dead_code, reason = "the middleware's tests use the rest")]
 mod perl;
 mod rig;
 

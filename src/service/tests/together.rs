@@ -2,12 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "the rig of tests")]
 
 #[path = "middleware/node.rs"]
-#[allow(dead_code, reason = "the middleware's tests use the rest")]
 mod node;
 #[path = "middleware/perl.rs"]
-#[allow(dead_code, reason = "the middleware's tests use the rest")]
 mod perl;
-#[allow(dead_code, reason = "the other tests use the rest")]
 mod rig;
 
 use std::fs;

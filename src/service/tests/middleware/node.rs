@@ -1,5 +1,5 @@
 //! A node: its files, the real middleware, a daemon that can be killed, and Perl's stand-in.
-#![allow(clippy::unwrap_used, reason = "the rig of tests")]
+#![allow(dead_code, clippy::unwrap_used, reason = "the rig of tests, of which each file uses its own part")]
 
 use std::fs;
 use std::io::{Read, Write};

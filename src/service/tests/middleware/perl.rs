@@ -1,6 +1,6 @@
 //! Perl's stand-in: pveproxy as the middleware knows it, over https with a certificate authority of the
 //! test. Order of keys and lists is random, as Perl's hashes are; it fails on demand.
-#![allow(clippy::unwrap_used, reason = "the rig of tests")]
+#![allow(dead_code, clippy::unwrap_used, reason = "the rig of tests, of which each file uses its own part")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
