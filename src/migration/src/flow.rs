@@ -76,6 +76,8 @@ impl Cause {
 pub enum Touched {
     /// Proof that nothing was.
     Nothing,
+    /// Nothing was, and the answer is Proxmox's own refusal, which Perl would give as well.
+    Refused,
     /// The operation is over, as the answer says.
     Done,
     /// It does not say.
@@ -156,7 +158,9 @@ pub fn after_attempt(write: bool, attempt: Attempt, fallback: bool) -> Next {
         Attempt::NotSent(cause) => step_in(cause, fallback),
         Attempt::Lost(cause) if write => Next::Fence(cause),
         Attempt::Lost(cause) => step_in(cause, fallback),
-        Attempt::Answered { status: 200..500, .. } => Next::PassOn,
+        Attempt::Answered { status: 200..500, .. } | Attempt::Answered { touched: Touched::Refused, .. } => {
+            Next::PassOn
+        }
         Attempt::Answered { status, touched } => {
             let cause = match (status, touched) {
                 (501, _) => Cause::NotHandled,

@@ -16,6 +16,7 @@ fn the_table() {
         (answered(200, Touched::Silent), Next::PassOn, Next::PassOn),
         (answered(400, Touched::Nothing), Next::PassOn, Next::PassOn),
         (answered(404, Touched::Silent), Next::PassOn, Next::PassOn),
+        (answered(500, Touched::Refused), Next::PassOn, Next::PassOn),
         (answered(500, Touched::Nothing), Next::Perl(ServerError), Next::Perl(ServerError)),
         (answered(500, Touched::Silent), Next::Perl(ServerError), Next::Fence(ServerError)),
         (answered(500, Touched::Done), Next::Perl(ServerError), Next::PassOn),

@@ -29,8 +29,11 @@ const SDN: &str = "/etc/pve/sdn/.running-config";
 /// What an answer says of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touched {
-    /// Proven: they are as they were.
+    /// Proven: they are as they were. Perl may be asked instead.
     Nothing,
+    /// They are as they were, and this is the answer: Proxmox's own refusal, in Proxmox's words, or one for a hole of
+    /// Proxmox's.
+    Refused,
     /// What was asked for is in them, durably.
     Done,
     /// Nobody can tell from this answer; [`fate`] may.
@@ -66,7 +69,7 @@ impl Served {
 
 impl From<Refusal> for Served {
     fn from(refusal: Refusal) -> Self {
-        Self::nothing(refusal.status, refusal.body())
+        Self { status: refusal.status, body: refusal.body(), touched: Touched::Refused }
     }
 }
 
@@ -84,7 +87,7 @@ pub fn serve(node: &Node, request: &Request<'_>, operation: &str) -> Served {
 
 /// Before anything was touched.
 fn failed(error: Error) -> Served {
-    Refusal::failed(error.to_string()).into()
+    Served { touched: Touched::Nothing, ..Refusal::failed(error.to_string()).into() }
 }
 
 fn read(node: &Node, request: &Request<'_>) -> Result<Served> {

@@ -83,7 +83,8 @@ fn hold(service: &Service) -> fs::File {
 
 #[track_caller]
 fn nothing(said: &Said, status: u16, words: &str) {
-    assert_eq!((said.status, said.touched.as_deref()), (status, Some("nothing")), "{said:?}");
+    let touched = said.touched.as_deref().unwrap_or_default();
+    assert!(said.status == status && ["nothing", "refused"].contains(&touched), "{status}: {said:?}");
     assert!(said.body.to_string().contains(words), "no {words:?} in {said:?}");
 }
 
@@ -166,7 +167,12 @@ fn what_is_wrong_is_refused_in_proxmox_s_words_and_changes_nothing() {
     ];
     for (number, (method, path, form, status, words)) in cases.into_iter().enumerate() {
         let id = format!("op-{number}");
-        nothing(&ask(&service, method, path, &id, form), status, words);
+        let said = ask(&service, method, path, &id, form);
+        nothing(&said, status, words);
+        // What Rust does not do, or could not read, is Perl's to answer; what Proxmox refuses is refused.
+        let perls = words.contains("not handled") || words.contains("this is node") || words.contains("has an empty");
+        let perls = perls || status == 413;
+        assert_eq!(said.touched.as_deref(), Some(if perls { "nothing" } else { "refused" }), "{said:?}");
         assert_eq!(pending(&service), None, "{method} {path} {form}");
         let journal = fs::read_to_string(self::path(&service, "var/lib/pve-network-rs/operations.jsonl")).unwrap();
         assert_eq!(journal, "", "{method} {path} {form}");

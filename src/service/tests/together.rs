@@ -84,10 +84,14 @@ fn rust_answers_and_perl_steps_in_only_where_nothing_happened() {
     // Proxmox's refusal is an answer, no failure.
     let answer = node.post(LIST, "iface=vmbr1&type=bridge");
     assert_eq!((answer.status, answer.body.contains("interface already exists")), (400, true), "{answer:?}");
+    // So is one that Proxmox gives with 500.
+    let answer = node.post(LIST, "iface=vmbr9&type=bridge&bridge_ports=nosuch0");
+    assert_eq!((answer.status, answer.body.contains("unable to find bridge port")), (500, true), "{answer:?}");
+    assert_eq!((node.perl.came().len(), last(&node, 4).1), (0, false));
     // What the daemon does not do is Perl's, and no fallback.
     let answer = node.request("PUT", LIST, perl::GOOD, "");
     assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
-    assert_eq!(last(&node, 4), ("perl".to_owned(), false, "not-handled".to_owned()));
+    assert_eq!(last(&node, 5), ("perl".to_owned(), false, "not-handled".to_owned()));
 
     // Killed, it has proven that nothing of what comes now was begun: reads and writes go to Perl, once.
     daemon.kill();
@@ -95,7 +99,7 @@ fn rust_answers_and_perl_steps_in_only_where_nothing_happened() {
     assert!(node.get(LIST).body.contains("\"by\":\"perl\""));
     let answer = node.post(LIST, "iface=vmbr2&type=bridge");
     assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
-    assert!(last(&node, 6).1, "a fallback");
+    assert!(last(&node, 7).1, "a fallback");
     assert_eq!(node.written(), before);
     let writes = node.perl.came().into_iter().filter(|c| c.method == "POST").count();
     assert_eq!(writes, 1);

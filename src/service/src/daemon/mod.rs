@@ -10,7 +10,8 @@
 //!
 //! | header of an answer | meaning |
 //! |---|---|
-//! | `pve-network-touched: nothing` | proven: no file was changed |
+//! | `pve-network-touched: nothing` | proven: no file was changed; Perl may be asked instead |
+//! | `pve-network-touched: refused` | no file was changed, and this is the answer, as Perl would give it |
 //! | `pve-network-touched: done` | what was asked for is in the files, durably |
 //! | none | nobody can tell from the answer; `GET /operations/{id}` may |
 
@@ -124,6 +125,7 @@ fn answer(status: StatusCode, body: Value, touched: Option<Touched>, operation: 
     let mut response = (status, kind, Body::from(body.to_string())).into_response();
     let touched = match touched {
         Some(Touched::Nothing) => Some("nothing"),
+        Some(Touched::Refused) => Some("refused"),
         Some(Touched::Done) => Some("done"),
         Some(Touched::Unknown) | None => None,
     };

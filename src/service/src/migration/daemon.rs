@@ -250,6 +250,7 @@ async fn exchange(stream: UnixStream, asked: &Asked) -> Result<Answer, Cause> {
 fn touched(headers: &HeaderMap) -> Touched {
     match headers.get(TOUCHED).map(HeaderValue::as_bytes) {
         Some(b"nothing") => Touched::Nothing,
+        Some(b"refused") => Touched::Refused,
         Some(b"done") => Touched::Done,
         _ => Touched::Silent,
     }
