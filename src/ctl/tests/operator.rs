@@ -18,6 +18,7 @@ impl Root {
         root.write("/etc/network/interfaces", "auto lo\niface lo inet loopback\n");
         root.write("/var/lib/pve-network-rs/ceiling", "rust-read-only\n");
         root.write("/var/lib/pve-network-rs/operations.jsonl", "");
+        root.write("/var/lib/pve-network-rs/lock", "");
         root.write("/var/lib/dpkg/info/format", "1\n");
         root.write(
             "/etc/pve/network/migration.toml",
