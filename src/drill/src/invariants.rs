@@ -41,8 +41,8 @@ pub type Digests = BTreeMap<PathBuf, String>;
 pub struct Expected {
     /// The sets that may stand, by name.
     pub sets: Vec<(&'static str, Digests)>,
-    /// Paths that others saved in the moment of the fault: who, and the digest.
-    pub saved: Vec<(&'static str, PathBuf, String)>,
+    /// What others saved in the moment of the fault.
+    pub saved: Vec<Saved>,
     /// Phases of other nodes before.
     pub others: Option<Vec<(String, String)>>,
     /// Paths of enabled units before.
@@ -55,6 +55,20 @@ pub struct Expected {
     pub whole: bool,
     /// Whether an installed package has the snapshot from before its first install.
     pub has_first: bool,
+}
+
+/// A file that somebody else saved.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// Who.
+    pub who: &'static str,
+    /// Where.
+    pub path: PathBuf,
+    /// Its digest.
+    pub digest: String,
+    /// What may stand there instead, until the package is removed: a writer that looked only afterwards has replaced
+    /// it, as whoever saves last does, and has it in its snapshot.
+    pub until_removed: Option<String>,
 }
 
 /// Everything that is wrong with a state.
@@ -103,8 +117,9 @@ fn captured(now: &Digests, expected: &Expected) -> Vec<String> {
     let mut now = now.clone();
     let mut sets = expected.sets.clone();
     let mut out = Vec::new();
-    for (who, path, digest) in &expected.saved {
-        if now.get(path) != Some(digest) {
+    for Saved { who, path, digest, until_removed } in &expected.saved {
+        let is = now.get(path);
+        if is != Some(digest) && (is.is_none() || is != until_removed.as_ref()) {
             out.push(format!("{who}'s {} was lost", path.display()));
         }
         now.remove(path);
@@ -184,10 +199,20 @@ mod tests {
 
     #[test]
     fn the_admins_write_stays() {
-        let saved = Expected { saved: vec![("the admin", "/x".into(), "9".into())], ..expected() };
+        let by = |until_removed: Option<&str>| {
+            let until_removed = until_removed.map(str::to_owned);
+            let saved = Saved { who: "the admin", path: "/x".into(), digest: "9".into(), until_removed };
+            Expected { saved: vec![saved], ..expected() }
+        };
+        let saved = by(None);
         assert!(violations(When::Purged, &state(&[("/x", "9"), ("/y", "1"), ("/z", "0")]), &saved).is_empty());
         let lost = violations(When::Purged, &state(&[("/x", "1"), ("/y", "1"), ("/z", "0")]), &saved);
         assert_eq!(lost, ["the admin's /x was lost"]);
+        // Where a writer looked only afterwards.
+        for (x, lost) in [("9", 0), ("1", 0), ("0", 1)] {
+            let now = state(&[("/x", x), ("/y", "1"), ("/z", "0")]);
+            assert_eq!(violations(When::Faulted, &now, &by(Some("1"))).len(), lost, "{x}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::cluster::{self, Cluster};
 use crate::disk::Image;
 use crate::fault::{Disk, Fault};
 use crate::flow::{Flow, Goal, UNSAFE, dpkg};
-use crate::invariants::{Digests, Expected, When, violations};
+use crate::invariants::{Digests, Expected, Saved, When, violations};
 use crate::machine::{Begun, Machine, Output};
 use crate::plan::END;
 use crate::recorder::{Moment, Recorder, Sabotage};
@@ -248,7 +248,7 @@ impl Run<'_> {
             let policy = self.setting.subject.policy.clone();
             self.machine.inside(move || shortage.mend(&policy))?;
         }
-        self.others_wrote(admin, wrote || wrote_later);
+        self.others_wrote(admin, wrote || wrote_later, before_the_lock(case, &events));
         if !self.cluster_heals(fault)? {
             return Ok(Verdict {
                 case: case.clone(),
@@ -319,13 +319,16 @@ impl Run<'_> {
         }
     }
 
-    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool) {
+    fn others_wrote(&mut self, admin: Option<PathBuf>, wrote: bool, before_it_looked: bool) {
         if wrote {
             self.expected.sets.extend(written(self.setting, self.prepared, "e").map(|set| ("e", set)));
         }
         if let Some(path) = admin {
             let digest = seed::digest_of(&path, "admin");
-            self.expected.saved.push(("the admin", path, digest));
+            let replaced = |set: Digests| set.get(&path).cloned();
+            let until_removed =
+                written(self.setting, self.prepared, "d").filter(|_| before_it_looked).and_then(replaced);
+            self.expected.saved.push(Saved { who: "the admin", path, digest, until_removed });
         }
     }
 
@@ -345,7 +348,8 @@ impl Run<'_> {
         match healed {
             Ok(written) => {
                 let mut files = written.files.into_iter();
-                self.expected.saved.extend(files.by_ref().map(|(path, digest)| ("another node", path, digest)));
+                let saved = |(path, digest)| Saved { who: "another node", path, digest, until_removed: None };
+                self.expected.saved.extend(files.by_ref().map(saved));
                 if let Some((node, phase)) = written.phase {
                     let others = self.expected.others.get_or_insert_with(|| {
                         [("other", phase.as_str()), ("third", "perl-only")]
@@ -512,6 +516,7 @@ impl Run<'_> {
     /// Everything captured is what the admin had, or what else may stay. A removal leaves the cluster's
     /// files alone.
     fn only_the_admins(&mut self) {
+        self.expected.saved.iter_mut().for_each(|saved| saved.until_removed = None);
         if self.setting.trials {
             self.expected.sets.retain(|(name, _)| *name == "a");
             if self.expected.sets.is_empty() {
@@ -604,6 +609,14 @@ impl Run<'_> {
         self.complain(When::Purged, left);
         Ok(())
     }
+}
+
+/// Whether the fault struck while the package's own writer was only about to take its lock. What it replaces it looks
+/// at under the lock.
+fn before_the_lock(case: &Case, events: &[Event]) -> bool {
+    let Some(point) = case.point.as_ref().filter(|_| case.scenario.flow == Flow::Write) else { return false };
+    let lock = events.iter().find(|e| e.label == point.label && e.known.effect == Effect::Lock);
+    lock.is_some_and(|lock| point.number <= lock.number)
 }
 
 /// Whether each file is as it was or has gone back, and the ones that are as they were were named.
