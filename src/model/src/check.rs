@@ -90,7 +90,7 @@ pub fn check(
         return Err(Refusal::Empty);
     }
     if let Some(address) = now.management(hosts_file, node_name)
-        && !then.addresses().iter().any(|a| a.ip == address.ip)
+        && !then.has(address.ip)
     {
         return Err(Refusal::ManagementAddress(address));
     }

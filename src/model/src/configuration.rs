@@ -46,6 +46,9 @@ impl Address {
     }
 }
 
+/// An address, the length of its prefix, its stanza, the file and line that it stands in.
+type Found<'a> = (IpAddr, u8, &'a Iface, &'a Path, usize);
+
 /// A default gateway and the interface whose stanza names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
@@ -96,24 +99,30 @@ impl Configuration {
     /// Every address that some stanza sets. `0.0.0.0` and `::` (an old way to say *none*) and
     /// values that are no address (a host name, a template's variable) are left out.
     pub fn addresses(&self) -> Vec<Address> {
-        let mut out = Vec::new();
-        for (stanza, iface) in self.stanzas() {
-            for (at, opt) in iface.options.iter().enumerate().filter(|(_, o)| o.is("address")) {
-                let Some((ip, prefix)) = opt.word().and_then(ip_with_prefix) else { continue };
-                if ip.is_unspecified() {
-                    continue;
-                }
+        let whole = |(ip, prefix, iface, file, line): Found<'_>| Address {
+            ip,
+            prefix,
+            interface: iface.name.clone(),
+            origin: Origin { file: file.to_owned(), line },
+        };
+        self.found().map(whole).collect()
+    }
+
+    fn found(&self) -> impl Iterator<Item = Found<'_>> {
+        self.stanzas().flat_map(|(stanza, iface)| {
+            let options = iface.options.iter().enumerate().filter(|(_, o)| o.is("address"));
+            options.filter_map(move |(at, opt)| {
+                let (ip, prefix) = opt.word().and_then(ip_with_prefix).filter(|(ip, _)| !ip.is_unspecified())?;
                 let full = if ip.is_ipv4() { 32 } else { 128 };
                 let prefix = prefix.or_else(|| netmask(&iface.options, at)).unwrap_or(full);
-                out.push(Address {
-                    ip,
-                    prefix: prefix.min(full),
-                    interface: iface.name.clone(),
-                    origin: Origin { file: stanza.file.clone(), line: opt.line },
-                });
-            }
-        }
-        out
+                Some((ip, prefix.min(full), iface, stanza.file.as_path(), opt.line))
+            })
+        })
+    }
+
+    /// Whether some stanza sets this address.
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        self.found().any(|(found, ..)| found == ip)
     }
 
     /// Whether anything gives the node an address that others can reach: a static one, or a
@@ -121,7 +130,7 @@ impl Configuration {
     pub fn is_addressed(&self) -> bool {
         let obtains =
             |iface: &Iface| matches!(iface.method.as_deref(), Some("dhcp" | "dhcp6" | "auto" | "ppp" | "bootp"));
-        self.stanzas().any(|(_, iface)| obtains(iface)) || self.addresses().iter().any(|a| !a.ip.is_loopback())
+        self.stanzas().any(|(_, iface)| obtains(iface)) || self.found().any(|(ip, ..)| !ip.is_loopback())
     }
 
     /// The bridges: by `bridge-ports`, by `ovs_type OVSBridge`, or by Proxmox's own name `vmbrN`.

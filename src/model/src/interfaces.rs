@@ -1,5 +1,6 @@
 //! One file in the format of interfaces(5).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A parsed file: its stanzas in the order of the file.
@@ -77,7 +78,8 @@ impl Opt {
     /// Whether this is option `name` (written with `-`) in either spelling, `bridge-ports` or
     /// `bridge_ports`: ifupdown2 takes them for the same.
     pub fn is(&self, name: &str) -> bool {
-        self.name.replace('_', "-") == name
+        let same = |(own, asked): (u8, u8)| own == asked || (own == b'_' && asked == b'-');
+        self.name.len() == name.len() && self.name.bytes().zip(name.bytes()).all(same)
     }
 
     /// The first word of the value, if it is UTF-8.
@@ -118,8 +120,8 @@ pub fn parse(bytes: &[u8]) -> Result<Interfaces, ParseError> {
 
 /// Joins continued lines, drops blank ones and comments. As in ifupdown, a comment ends with its
 /// line even if a backslash stands there, so that it can't swallow a live line.
-fn logical_lines(bytes: &[u8]) -> Result<Vec<(usize, Vec<u8>)>, ParseError> {
-    let mut out: Vec<(usize, Vec<u8>)> = Vec::new();
+fn logical_lines(bytes: &[u8]) -> Result<Vec<(usize, Cow<'_, [u8]>)>, ParseError> {
+    let mut out: Vec<(usize, Cow<'_, [u8]>)> = Vec::new();
     let mut continues = false;
     for (number, raw) in bytes.split(|b| *b == b'\n').enumerate() {
         let line = number + 1;
@@ -140,8 +142,8 @@ fn logical_lines(bytes: &[u8]) -> Result<Vec<(usize, Vec<u8>)>, ParseError> {
         continues = body.is_some();
         let body = body.unwrap_or(raw);
         match out.last_mut().filter(|_| joined) {
-            Some((_, text)) => text.extend_from_slice(body),
-            None => out.push((line, body.to_vec())),
+            Some((_, text)) => text.to_mut().extend_from_slice(body),
+            None => out.push((line, Cow::Borrowed(body))),
         }
     }
     Ok(out)

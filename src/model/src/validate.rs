@@ -4,10 +4,11 @@
 
 mod addresses;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interfaces::{self, Iface, Kind as StanzaKind, Opt};
-use crate::proxmox::{Flavour, Interface, Kind, Links, Network, Value, read, write};
+use crate::proxmox::{Flavour, Interface, Kind, Links, Network, Value, read, refusal};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,11 +86,17 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
     let first = stanzas.iter().rev().map(|(line, iface)| (iface.name.as_str(), *line)).collect();
     let mut check = Check { network: &network, stanzas, first, found: Vec::new() };
     check.all();
-    if let Err(fault) = write(network.clone(), Flavour::Ifupdown2) {
-        let fix = "Proxmox refuses to write this: mend it before the next change by GUI or API";
-        check.add(fault.code, Severity::Error, &fault.interface, None, fault.what, fix);
+    let Check { first, mut found, .. } = check;
+    if let Some(fault) = refusal(network, Flavour::Ifupdown2) {
+        found.push(Finding {
+            code: fault.code,
+            severity: Severity::Error,
+            line: first.get(fault.interface.as_str()).copied(),
+            interface: fault.interface,
+            what: fault.what,
+            fix: "Proxmox refuses to write this: mend it before the next change by GUI or API".into(),
+        });
     }
-    let mut found = check.found;
     found.sort_by(|a, b| (a.line, a.code, &a.interface).cmp(&(b.line, b.code, &b.interface)));
     found
 }
@@ -106,7 +113,7 @@ pub fn validate_settings(name: &str, interface: &Interface) -> Vec<Finding> {
         };
         all.into_iter().map(move |text| (key, text))
     });
-    let finding = |(key, _): (&String, &str)| Finding {
+    let finding = |(key, _): (&Cow<'static, str>, &str)| Finding {
         code: "PVN040",
         severity: Severity::Error,
         line: None,
@@ -117,8 +124,8 @@ pub fn validate_settings(name: &str, interface: &Interface) -> Vec<Finding> {
     texts.filter(|(_, text)| bad(text)).map(finding).collect()
 }
 
-struct Check<'a> {
-    network: &'a Network,
+struct Check<'a, 'n> {
+    network: &'n Network,
     stanzas: Vec<(usize, &'a Iface)>,
     /// The line of each interface's first stanza.
     first: BTreeMap<&'a str, usize>,
@@ -128,7 +135,7 @@ struct Check<'a> {
 /// The longest name of an interface that the kernel takes, in bytes (IFNAMSIZ less the NUL).
 const NAME_MAX: usize = 15;
 
-impl Check<'_> {
+impl Check<'_, '_> {
     fn add(
         &mut self,
         code: &'static str,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use model::proxmox::{Flavour, Kind, Link, Links, Network, Value, read, write};
+use model::proxmox::{Flavour, Kind, Link, Links, Network, Value, read, refusal, write};
 use proptest::prelude::*;
 
 const HEAD_END: &str = "external files!\n\n";
@@ -198,6 +198,9 @@ fn files() -> impl Strategy<Value = String> {
         "vlan-raw-device eno1",
         "vlan-id 7",
         "mtu 1400",
+        "vlan-protocol 802.1z",
+        "ovs_type OVSBond",
+        "ovs_options bond_mode=odd",
         "up echo ü",
         "# comment",
         "#",
@@ -224,6 +227,13 @@ fn files() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 100_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_refusal_is_told_without_writing(text in files()) {
+        for flavour in [Flavour::Ifupdown2, Flavour::Ifupdown] {
+            prop_assert_eq!(refusal(network(&text), flavour), write(network(&text), flavour).err());
+        }
+    }
 
     #[test]
     fn writing_comes_to_rest(text in files()) {

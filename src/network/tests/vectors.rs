@@ -77,7 +77,7 @@ fn told(parsed: &Json) -> Network {
                         }
                         _ => Value::Nothing,
                     };
-                    interface.settings.insert(key.clone(), value);
+                    interface.settings.insert(key.clone().into(), value);
                 }
             }
         }

@@ -1,8 +1,12 @@
 //! What is known of the interfaces.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::kind::Kind;
+
+/// Settings by the name that Proxmox's API gives them. Those that Proxmox knows are no copies of their names.
+pub type Settings = BTreeMap<Cow<'static, str>, Value>;
 
 /// All that one file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,9 +27,8 @@ pub struct Interface {
     pub families: Vec<Option<Family>>,
     /// Its place in the file; `lo` may have 1, the others have 2 and more.
     pub priority: Option<u32>,
-    /// Everything else by the name that Proxmox's API gives it: `address`, `bridge_ports`, `mtu`, …
-    /// What belongs to IPv6 ends in `6`.
-    pub settings: BTreeMap<String, Value>,
+    /// Everything else: `address`, `bridge_ports`, `mtu`, … What belongs to IPv6 ends in `6`.
+    pub settings: Settings,
 }
 
 /// Address families that Proxmox knows.
@@ -55,6 +58,22 @@ impl Family {
     }
 }
 
+/// The name of a setting that each family has, where `suffix` is the family's.
+pub(super) fn of_family(name: &'static str, suffix: &str) -> &'static str {
+    match (name, suffix) {
+        (name, "") => name,
+        ("address", _) => "address6",
+        ("netmask", _) => "netmask6",
+        ("broadcast", _) => "broadcast6",
+        ("gateway", _) => "gateway6",
+        ("cidr", _) => "cidr6",
+        ("method", _) => "method6",
+        ("comments", _) => "comments6",
+        ("options", _) => "options6",
+        (name, _) => name, // no family has it
+    }
+}
+
 /// A setting. What stood in the file is text; what Proxmox computes may be a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -76,6 +95,14 @@ impl Value {
             Self::Number(number) => *number != 0,
             Self::List(_) => true,
             Self::Nothing => false,
+        }
+    }
+
+    fn shown(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Number(number) => Some(Cow::Owned(number.to_string())),
+            Self::List(_) | Self::Nothing => None,
         }
     }
 }
@@ -102,22 +129,13 @@ impl Interface {
     }
 
     /// A setting as it is written, if Perl takes it for true.
-    pub(super) fn true_text(&self, name: &str) -> Option<String> {
-        let value = self.settings.get(name).filter(|v| v.holds())?;
-        match value {
-            Value::Text(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::List(_) | Value::Nothing => None,
-        }
+    pub(super) fn true_text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.settings.get(name).filter(|v| v.holds()).and_then(Value::shown)
     }
 
     /// A setting as it is written, if it is there at all.
-    pub(super) fn any_text(&self, name: &str) -> Option<String> {
-        match self.settings.get(name)? {
-            Value::Text(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::List(_) | Value::Nothing => None,
-        }
+    pub(super) fn any_text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.settings.get(name).and_then(Value::shown)
     }
 
     /// A list setting; empty if it is not there.
@@ -138,13 +156,22 @@ impl Interface {
         self.settings.get(name).is_some_and(Value::holds)
     }
 
-    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
-        self.settings.insert(name.to_owned(), value.into());
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.settings.insert(Cow::Borrowed(name), value.into());
     }
 
     /// Whether it is brought up at boot.
     pub fn autostart(&self) -> bool {
         self.holds("autostart")
+    }
+
+    /// Whether its first stanza is one that is written with all its settings.
+    pub(super) fn speaks(&self) -> bool {
+        match self.families.first() {
+            None => false,
+            Some(None) => true,
+            Some(Some(family)) => self.holds(of_family("method", family.suffix())),
+        }
     }
 
     pub(super) fn is(&self, kind: Kind) -> bool {

@@ -22,9 +22,9 @@ mod read;
 mod rules;
 mod write;
 
-pub use interface::{Family, Interface, Network, Value};
+pub use interface::{Family, Interface, Network, Settings, Value};
 pub use kind::Kind;
 pub use links::{Link, Links};
 pub use read::{Unreadable, read};
 pub use rules::Fault;
-pub use write::{Flavour, Written, write};
+pub use write::{Flavour, Written, refusal, write};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::interface::{Family, Interface, Network, Value};
+use super::interface::{Family, Interface, Network, Value, of_family};
 use super::kind::{self, Kind};
 use super::links::Links;
 use super::ovs;
@@ -133,13 +133,13 @@ impl Lines {
         // A later stanza of the same family replaces these.
         let suffix = suffix.unwrap_or_default();
         if let Some((_, method)) = typed {
-            interface.set(&format!("method{suffix}"), method);
+            interface.set(of_family("method", suffix), method);
         }
         if let Some(comments) = comments {
-            interface.set(&format!("comments{suffix}"), comments);
+            interface.set(of_family("comments", suffix), comments);
         }
         if let Some(options) = options {
-            interface.set(&format!("options{suffix}"), Value::List(options));
+            interface.set(of_family("options", suffix), Value::List(options));
         }
     }
 }
@@ -224,37 +224,42 @@ fn option(interface: &mut Interface, id: &str, value: &str, suffix: Option<&str>
     };
     match id {
         "address" | "netmask" | "broadcast" | "gateway" => {
+            let name =
+                ["address", "netmask", "broadcast", "gateway"].into_iter().find(|n| *n == id).unwrap_or_default();
             let six = match suffix {
                 Some(suffix) => suffix,
                 // Without a family the value tells; a mask tells nothing.
                 None if id != "netmask" && value.contains(':') => "6",
                 None => "",
             };
-            interface.set(&format!("{id}{six}"), value);
+            interface.set(of_family(name, six), value);
         }
-        "slaves" | "bridge_ports" => ports(interface, id, value),
+        "slaves" => ports(interface, "slaves", value),
+        "bridge_ports" => ports(interface, "bridge_ports", value),
         "bridge_stp" => {
             let on = ["on", "yes"].iter().any(|w| value.trim_matches(blank).eq_ignore_ascii_case(w));
-            interface.set(id, if on { "on" } else { "off" });
+            interface.set("bridge_stp", if on { "on" } else { "off" });
         }
-        "bridge_vlan_aware" => interface.set(id, Value::Number(1)),
+        "bridge_vlan_aware" => interface.set("bridge_vlan_aware", Value::Number(1)),
         "bond_mode" => {
             let name = value.parse().ok().filter(|_| kind::digits(value)).and_then(|n: usize| BOND_MODES.get(n));
-            interface.set(id, name.copied().unwrap_or(value));
+            interface.set("bond_mode", name.copied().unwrap_or(value));
         }
         "vxlan-remoteip" => {
             let mut all = interface.list(id).to_vec();
             all.push(value.to_owned());
-            interface.set(id, Value::List(all));
+            interface.set("vxlan-remoteip", Value::List(all));
         }
-        _ if SIMPLE.contains(&id) => interface.set(id, value),
-        _ => return false,
+        _ => match SIMPLE.into_iter().find(|known| *known == id) {
+            Some(known) => interface.set(known, value),
+            None => return false,
+        },
     }
     true
 }
 
 /// Ports are sorted, each once a line; a second line goes behind the first.
-fn ports(interface: &mut Interface, id: &str, value: &str) {
+fn ports(interface: &mut Interface, id: &'static str, value: &str) {
     let mut ports: Vec<&str> = words(value).filter(|p| *p != "none").collect();
     if ports.len() < words(value).count() && id == "bridge_ports" {
         interface.set(EMPTY_BRIDGE, Value::Number(1));
@@ -264,7 +269,7 @@ fn ports(interface: &mut Interface, id: &str, value: &str) {
     let ports = ports.join(" ");
     let all = match interface.true_text(id) {
         Some(before) if !ports.is_empty() => format!("{before} {ports}"),
-        Some(before) => before,
+        Some(before) => before.into_owned(),
         None => ports,
     };
     interface.set(id, all);
@@ -398,21 +403,22 @@ fn cidr(address: &str) -> Option<(&str, &str)> {
 
 fn addresses(interface: &mut Interface) {
     for suffix in ["", "6"] {
-        let name = |what: &str| format!("{what}{suffix}");
-        let Some(address) = interface.true_text(&name("address")) else { continue };
+        let name = |what| of_family(what, suffix);
+        let Some(address) = interface.true_text(name("address")) else { continue };
+        let address = address.into_owned();
         if let Some((base, length)) = cidr(&address) {
             let (base, length) = (base.to_owned(), length.to_owned());
-            interface.set(&name("cidr"), address.clone());
-            interface.set(&name("address"), base);
-            interface.set(&name("netmask"), length);
-        } else if let Some(length) = interface.true_text(&name("netmask")).as_deref().and_then(mask_length) {
-            interface.set(&name("cidr"), format!("{address}/{length}"));
+            interface.set(name("cidr"), address);
+            interface.set(name("address"), base);
+            interface.set(name("netmask"), length);
+        } else if let Some(length) = interface.true_text(name("netmask")).as_deref().and_then(mask_length) {
+            interface.set(name("cidr"), format!("{address}/{length}"));
             if suffix.is_empty() {
                 interface.set("netmask", length);
             }
         } else {
             let whole = if suffix.is_empty() { 32 } else { 128 };
-            interface.set(&name("cidr"), format!("{address}/{whole}"));
+            interface.set(name("cidr"), format!("{address}/{whole}"));
         }
     }
 }

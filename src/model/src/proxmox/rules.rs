@@ -1,6 +1,7 @@
 //! What Proxmox refuses to write. The texts are Proxmox's, since its API answers with them; the
 //! codes are ours and listed in `docs/network-errors.md`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -48,8 +49,9 @@ pub(super) fn apply(network: &mut Network, flavour: Flavour) -> Done {
     bridges(all)
 }
 
-fn names(all: &Interfaces) -> Vec<String> {
-    all.keys().cloned().collect()
+/// The names of those of a kind: copies, since the rules change what they are about.
+fn names(all: &Interfaces, of: impl Fn(Kind) -> bool) -> Vec<String> {
+    all.iter().filter(|(_, i)| i.kind.is_some_and(&of)).map(|(name, _)| name.clone()).collect()
 }
 
 fn kind_of(interface: &Interface) -> &'static str {
@@ -78,10 +80,7 @@ fn ports_once(all: &Interfaces) -> Result<BTreeMap<String, String>, Fault> {
 
 /// A port whose bridge is gone becomes a plain interface; one whose bridge is none of OVS goes.
 fn orphaned_ovs_ports(all: &mut Interfaces, used: &BTreeMap<String, String>) {
-    for name in names(all) {
-        if !all.get(&name).and_then(|i| i.kind).is_some_and(Kind::is_ovs_port) {
-            continue;
-        }
+    for name in names(all, Kind::is_ovs_port) {
         match used.get(&name).and_then(|bridge| all.get(bridge)) {
             None => {
                 let mut plain =
@@ -99,11 +98,8 @@ fn orphaned_ovs_ports(all: &mut Interfaces, used: &BTreeMap<String, String>) {
 }
 
 fn ovs_bridges(all: &mut Interfaces) -> Done {
-    for name in names(all) {
-        let bridge = &all[&name];
-        if !bridge.is(Kind::OvsBridge) || !bridge.holds("ovs_ports") {
-            continue;
-        }
+    for name in names(all, |kind| kind == Kind::OvsBridge) {
+        let Some(bridge) = all.get(&name).filter(|b| b.holds("ovs_ports")) else { continue };
         for port in bridge.words("ovs_ports") {
             let Some(member) = all.get_mut(&port) else {
                 return Err(fault("PVN011", &name, format!("OVS bridge '{name}' - unable to find port '{port}'")));
@@ -125,11 +121,9 @@ fn ovs_bridges(all: &mut Interfaces) -> Done {
 }
 
 fn ovs_bonds(all: &mut Interfaces) -> Done {
-    for name in names(all) {
-        if !all[&name].is(Kind::OvsBond) {
-            continue;
-        }
-        for member in all[&name].words("ovs_bonds") {
+    for name in names(all, |kind| kind == Kind::OvsBond) {
+        let Some(bond) = all.get(&name) else { continue };
+        for member in bond.words("ovs_bonds") {
             let Some(found) = all.get_mut(&member) else {
                 return Err(fault("PVN013", &name, format!("OVS bond '{name}' - unable to find slave '{member}'")));
             };
@@ -146,12 +140,9 @@ fn ovs_bonds(all: &mut Interfaces) -> Done {
 }
 
 fn bonds(all: &mut Interfaces) -> Done {
-    for name in names(all) {
-        let bond = &all[&name];
-        if !bond.is(Kind::Bond) || !bond.holds("slaves") {
-            continue;
-        }
-        let primary = bond.true_text("bond-primary");
+    for name in names(all, |kind| kind == Kind::Bond) {
+        let Some(bond) = all.get(&name).filter(|b| b.holds("slaves")) else { continue };
+        let primary = bond.true_text("bond-primary").map(Cow::into_owned);
         let members = bond.words("slaves");
         for member in &members {
             let Some(found) = all.get_mut(member) else {
@@ -174,7 +165,7 @@ fn bonds(all: &mut Interfaces) -> Done {
 }
 
 fn vxlans(all: &Interfaces) -> Done {
-    let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+    let mut ids: BTreeMap<Cow<'_, str>, &str> = BTreeMap::new();
     for (name, interface) in all {
         if let Some(id) = interface.true_text("vxlan-id").filter(|_| interface.is(Kind::Vxlan)) {
             if let Some(other) = ids.get(&id) {
@@ -200,14 +191,14 @@ fn vxlans(all: &Interfaces) -> Done {
 }
 
 fn vlans(all: &mut Interfaces, flavour: Flavour) -> Done {
-    for name in names(all) {
-        let Some(vlan) = all.get_mut(&name).filter(|i| i.is(Kind::Vlan)) else { continue };
+    for name in names(all, |kind| kind == Kind::Vlan) {
+        let Some(vlan) = all.get_mut(&name) else { continue };
         let (parent, tag) = if let Some((parent, tag)) = kind::vlan_name(&name) {
             drop_if_true(vlan, "vlan-raw-device");
             drop_if_true(vlan, "vlan-id");
             (parent.to_owned(), tag.to_owned())
         } else {
-            let parent = vlan.true_text("vlan-raw-device");
+            let parent = vlan.true_text("vlan-raw-device").map(Cow::into_owned);
             let parent = parent.ok_or_else(|| fault("PVN019", &name, "missing vlan-raw-device option"))?;
             if let Some(tag) = kind::numbered(&name, "vlan") {
                 drop_if_true(vlan, "vlan-id");
@@ -216,7 +207,7 @@ fn vlans(all: &mut Interfaces, flavour: Flavour) -> Done {
                 if flavour == Flavour::Ifupdown {
                     return Err(fault("PVN020", &name, "custom vlan interface name need ifupdown2"));
                 }
-                let tag = vlan.true_text("vlan-id");
+                let tag = vlan.true_text("vlan-id").map(Cow::into_owned);
                 (parent, tag.ok_or_else(|| fault("PVN019", &name, "missing vlan-id option"))?)
             }
         };
@@ -245,7 +236,7 @@ fn drop_if_true(interface: &mut Interface, key: &str) {
 }
 
 fn uplinks(all: &Interfaces) -> Done {
-    let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+    let mut ids: BTreeMap<Cow<'_, str>, &str> = BTreeMap::new();
     for (name, interface) in all {
         let Some(id) = interface.true_text("uplink-id") else { continue };
         if !matches!(interface.kind, Some(Kind::Eth | Kind::Bond)) {
@@ -267,20 +258,22 @@ const OF_PORTS: [&str; 5] =
 
 fn bridges(all: &Interfaces) -> Done {
     // VLANs that only a bridge names come to be with it.
-    let mut seen = all.clone();
+    let mut implied: Interfaces = BTreeMap::new();
     let mut bridge_of: BTreeMap<String, &str> = BTreeMap::new();
     for (name, bridge) in all.iter().filter(|(_, i)| i.is(Kind::Bridge)) {
         for port in bridge.words("bridge_ports") {
             if let Some((parent, _)) = kind::vlan_name(&port)
-                && !seen.contains_key(&port)
+                && !all.contains_key(&port)
+                && !implied.contains_key(&port)
             {
                 let mut vlan = Interface { kind: Some(Kind::Vlan), ..Interface::default() };
-                if let Some(mtu) = seen.get(parent).and_then(|p| p.settings.get("mtu")).cloned() {
+                let of = all.get(parent).or_else(|| implied.get(parent));
+                if let Some(mtu) = of.and_then(|p| p.settings.get("mtu")).cloned() {
                     vlan.settings.insert("mtu".into(), mtu);
                 }
-                seen.insert(port.clone(), vlan);
+                implied.insert(port.clone(), vlan);
             }
-            let Some(found) = seen.get(&port) else {
+            let Some(found) = all.get(&port).or_else(|| implied.get(&port)) else {
                 return Err(fault("PVN026", name, format!("bridge '{name}' - unable to find bridge port '{port}'")));
             };
             let addressed = |method: &str, address: &str, none: &str| {
@@ -290,7 +283,7 @@ fn bridges(all: &Interfaces) -> Done {
                 let what = format!("iface {port} - ip address can't be set on interface if bridged in {name}");
                 return Err(fault("PVN027", &port, what));
             }
-            mtu(&seen, &port, name)?;
+            carries(&port, found, name, bridge)?;
             bridge_of.insert(port, name);
         }
     }
@@ -315,12 +308,18 @@ fn bridges(all: &Interfaces) -> Done {
 
 /// What lies above another interface carries no larger packets.
 fn mtu(all: &Interfaces, parent: &str, child: &str) -> Done {
-    let of = |name: &str| all.get(name).and_then(|i| i.true_text("mtu"));
-    let Some(above) = of(child) else { return Ok(()) };
-    let below = match of(parent) {
+    match (all.get(parent), all.get(child)) {
+        (Some(below), Some(above)) => carries(parent, below, child, above),
+        _ => Ok(()), // whoever names one that is not there has said so
+    }
+}
+
+fn carries(parent: &str, below: &Interface, child: &str, above: &Interface) -> Done {
+    let Some(above) = above.true_text("mtu") else { return Ok(()) };
+    let below = match below.true_text("mtu") {
         Some(mtu) => mtu,
-        None if all.get(parent).is_some_and(|i| i.is(Kind::Bond)) => above.clone(),
-        None => "1500".to_owned(),
+        None if below.is(Kind::Bond) => above.clone(),
+        None => "1500".into(),
     };
     if number(&below) < number(&above) {
         let what = format!("interface '{parent}' - mtu {below} is lower than '{child}' - mtu {above}");

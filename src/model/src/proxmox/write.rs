@@ -1,8 +1,9 @@
 //! Writing: interfaces by type and place, each with a stanza for every family.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::interface::{Family, Interface, Network, Value};
+use super::interface::{Family, Interface, Network, Value, of_family};
 use super::kind::Kind;
 use super::read::mask_length;
 use super::rules::{self, Fault, fault, number};
@@ -45,16 +46,7 @@ const HEAD: &str = "\
 /// # Errors
 /// The first rule that is broken; see [`Fault`].
 pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
-    for interface in network.interfaces.values_mut() {
-        for suffix in ["", "6"] {
-            let cidr = interface.settings.remove(&format!("cidr{suffix}"));
-            let address = format!("address{suffix}");
-            if let Some(cidr) = cidr.filter(|_| !interface.settings.contains_key(&address)) {
-                interface.settings.insert(address, cidr);
-            }
-        }
-    }
-    rules::apply(&mut network, flavour)?;
+    prepare(&mut network, flavour)?;
     let mut out = Written { text: HEAD.to_owned(), warnings: Vec::new() };
     let mut others = network.others.iter().peekable();
     for name in ordered(&network) {
@@ -85,6 +77,43 @@ pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
     }
     others.for_each(|(_, line)| out.line(line));
     Ok(out)
+}
+
+/// The fault for which [`write`] would refuse, without the work of writing.
+pub fn refusal(mut network: Network, flavour: Flavour) -> Option<Fault> {
+    if let Err(fault) = prepare(&mut network, flavour) {
+        return Some(fault);
+    }
+    let of = |name: &str| {
+        // One without a stanza says nothing that could be wrong.
+        let interface = network.interfaces.get(name).filter(|i| i.speaks())?;
+        match interface.kind {
+            Some(Kind::Vlan) => vlan_protocol(name, interface).err(),
+            Some(Kind::OvsBond) => ovs_bond_mode(name, interface).err(),
+            _ => None,
+        }
+    };
+    // It is the first in the written order; which one that is, is asked only where there is any.
+    network
+        .interfaces
+        .keys()
+        .any(|name| of(name).is_some())
+        .then(|| ordered(&network))?
+        .iter()
+        .find_map(|name| of(name))
+}
+
+fn prepare(network: &mut Network, flavour: Flavour) -> Result<(), Fault> {
+    for interface in network.interfaces.values_mut() {
+        for suffix in ["", "6"] {
+            let cidr = interface.settings.remove(of_family("cidr", suffix));
+            let address = of_family("address", suffix);
+            if let Some(cidr) = cidr.filter(|_| !interface.settings.contains_key(address)) {
+                interface.settings.insert(address.into(), cidr);
+            }
+        }
+    }
+    rules::apply(network, flavour)
 }
 
 impl Written {
@@ -151,7 +180,7 @@ fn stanza(
 ) -> Result<(), Fault> {
     let mut raw = match family {
         None => format!("iface {name}\n"),
-        Some(family) => match interface.true_text(&format!("method{}", family.suffix())) {
+        Some(family) => match interface.true_text(of_family("method", family.suffix())) {
             None => return Ok(()),
             Some(method) => format!("iface {name} {} {method}\n", family.name()),
         },
@@ -171,20 +200,17 @@ fn stanza(
             if NOT_PRINTED.contains(&&**key) || done.contains(&&**key) || !value.holds() {
                 continue;
             }
-            let lines = match value {
-                Value::List(list) => list.clone(),
-                _ => vec![interface.any_text(key).unwrap_or_default()],
-            };
-            for line in lines {
-                push(&mut raw, key, &line);
+            match value {
+                Value::List(list) => list.iter().for_each(|line| push(&mut raw, key, line)),
+                _ => push(&mut raw, key, &interface.any_text(key).unwrap_or_default()),
             }
         }
     }
     for suffix in suffixes {
-        for option in interface.list(&format!("options{suffix}")) {
+        for option in interface.list(of_family("options", suffix)) {
             let _ = writeln!(raw, "\t{option}"); // never fails
         }
-        let comments = interface.text(&format!("comments{suffix}")).unwrap_or_default();
+        let comments = interface.text(of_family("comments", suffix)).unwrap_or_default();
         // Empty ones at the end are not written.
         for comment in comments.trim_end_matches('\n').split('\n').filter(|_| !comments.trim_matches('\n').is_empty()) {
             let _ = writeln!(raw, "#{comment}");
@@ -200,21 +226,21 @@ fn push(raw: &mut String, key: &str, value: &str) {
 }
 
 fn address(raw: &mut String, interface: &Interface, suffix: &str) {
-    if let Some(address) = interface.true_text(&format!("address{suffix}")) {
+    if let Some(address) = interface.true_text(of_family("address", suffix)) {
         let whole = address.rsplit_once('/').is_some_and(|(_, length)| kind::digits(length));
-        let mask = interface.true_text(&format!("netmask{suffix}")).filter(|_| !whole);
+        let mask = interface.true_text(of_family("netmask", suffix)).filter(|_| !whole);
         match mask.as_deref().and_then(mask_length) {
             Some(length) => push(raw, "address", &format!("{address}/{length}")),
             None => push(raw, "address", &address),
         }
     }
-    if let Some(gateway) = interface.true_text(&format!("gateway{suffix}")) {
+    if let Some(gateway) = interface.true_text(of_family("gateway", suffix)) {
         push(raw, "gateway", &gateway);
     }
 }
 
 /// Commas and semicolons between ports, as the GUI sends them, become blanks.
-fn ports(text: Option<String>) -> String {
+fn ports(text: Option<Cow<'_, str>>) -> String {
     let text = text.unwrap_or_default();
     let words: Vec<&str> = text.split([';', ',', ' ', '\t']).filter(|w| !w.is_empty()).collect();
     if words.is_empty() { "none".into() } else { words.join(" ") }
@@ -229,7 +255,7 @@ fn own(
     flavour: Flavour,
     warnings: &mut Vec<String>,
 ) -> Result<String, Fault> {
-    let mtu = interface.true_text("mtu");
+    let mtu = interface.true_text("mtu").map(Cow::into_owned);
     let push_mtu = |raw: &mut String, key: &str| {
         if let Some(mtu) = &mtu {
             push(raw, key, mtu);
@@ -255,10 +281,7 @@ fn own(
             done.extend(["slaves", "bond_miimon", "bond_mode", "bond_xmit_hash_policy", "bond-primary", "mtu"]);
         }
         Some(Kind::Vlan) => {
-            let protocol = interface.true_text("vlan-protocol");
-            if let Some(bad) = protocol.filter(|p| !["802.1ad", "802.1q"].contains(&p.as_str())) {
-                return Err(fault("PVN031", name, format!("{name}: wrong vlan-protocol {bad}")));
-            }
+            vlan_protocol(name, interface)?;
         }
         Some(Kind::Vxlan) => {
             for key in ["vxlan-id", "vxlan-svcnodeip", "vxlan-physdev", "vxlan-local-tunnelip"] {
@@ -293,6 +316,26 @@ fn own(
     Ok(String::new())
 }
 
+fn vlan_protocol(name: &str, interface: &Interface) -> Result<(), Fault> {
+    let protocol = interface.true_text("vlan-protocol");
+    match protocol.filter(|p| !["802.1ad", "802.1q"].contains(&&**p)) {
+        Some(bad) => Err(fault("PVN031", name, format!("{name}: wrong vlan-protocol {bad}"))),
+        None => Ok(()),
+    }
+}
+
+/// The mode of a bond of OVS, and its LACP.
+fn ovs_bond_mode(name: &str, interface: &Interface) -> Result<(&'static str, Option<&'static str>), Fault> {
+    let mode = interface.true_text("bond_mode").unwrap_or_else(|| "active-backup".into());
+    Ok(match &*mode {
+        "lacp-balance-slb" => ("balance-slb", Some("active")),
+        "lacp-balance-tcp" => ("balance-tcp", Some("active")),
+        "active-backup" => ("active-backup", None),
+        "balance-slb" => ("balance-slb", None),
+        _ => return Err(fault("PVN032", name, format!("OVS does not support bond mode '{mode}'"))),
+    })
+}
+
 fn bridge(raw: &mut String, name: &str, interface: &Interface, warnings: &mut Vec<String>) {
     push(raw, "bridge-ports", &ports(interface.true_text("bridge_ports")));
     let stp = interface.any_text("bridge_stp").unwrap_or_else(|| "off".into());
@@ -319,7 +362,7 @@ fn bond(raw: &mut String, interface: &Interface) {
     let mode = interface.any_text("bond_mode").unwrap_or_else(|| "balance-rr".into());
     push(raw, "bond-mode", &mode);
     let policy = interface.true_text("bond_xmit_hash_policy");
-    if let Some(policy) = policy.filter(|_| ["balance-xor", "802.3ad"].contains(&mode.as_str())) {
+    if let Some(policy) = policy.filter(|_| ["balance-xor", "802.3ad"].contains(&&*mode)) {
         push(raw, "bond-xmit-hash-policy", &policy);
     }
     if let Some(primary) = interface.true_text("bond-primary").filter(|_| mode == "active-backup") {
@@ -334,17 +377,11 @@ fn ovs_port(
     kind: Kind,
     flavour: Flavour,
 ) -> Result<String, Fault> {
-    if let Some(tag) = interface.any_text("ovs_tag") {
+    if let Some(tag) = interface.any_text("ovs_tag").map(Cow::into_owned) {
         ovs::put(interface, "tag", Some(&tag));
     }
     if kind == Kind::OvsBond {
-        let mode = interface.true_text("bond_mode").unwrap_or_else(|| "active-backup".into());
-        let (plain, lacp) = match mode.as_str() {
-            "lacp-balance-slb" => ("balance-slb", Some("active")),
-            "lacp-balance-tcp" => ("balance-tcp", Some("active")),
-            "active-backup" | "balance-slb" => (mode.as_str(), None),
-            _ => return Err(fault("PVN032", name, format!("OVS does not support bond mode '{mode}"))),
-        };
+        let (plain, lacp) = ovs_bond_mode(name, interface)?;
         ovs::put(interface, "lacp", lacp);
         ovs::put(interface, "bond_mode", Some(plain));
         if let Some(members) = interface.true_text("ovs_bonds") {

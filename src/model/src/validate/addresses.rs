@@ -36,7 +36,7 @@ impl Address {
     }
 }
 
-impl Check<'_> {
+impl Check<'_, '_> {
     pub(super) fn addresses(&mut self) {
         let mut taken: BTreeMap<IpAddr, String> = BTreeMap::new();
         let mut gateways: BTreeMap<&str, String> = BTreeMap::new();

@@ -203,7 +203,7 @@ pub fn interface(name: &str, interface: &Interface, links: &Links) -> Map<String
             Value::List(list) => json!(list),
             Value::Nothing => Json::Null,
         };
-        map.insert(key.clone(), value);
+        map.insert(key.clone().into_owned(), value);
     }
     if let Some(kind) = interface.kind {
         map.insert("type".into(), json!(kind.name()));

@@ -221,7 +221,7 @@ fn settle(interface: &mut Interface, params: Params) {
         match name.as_str() {
             "node" => {}
             "type" => interface.kind = Some(kind(&value)),
-            _ => drop(interface.settings.insert(name, Value::Text(value))),
+            _ => drop(interface.settings.insert(name.into(), Value::Text(value))),
         }
     }
 }
