@@ -104,8 +104,7 @@ pub fn show_devices() -> Result<()> {
 
 /// What systemd expects of a container manager, see <https://systemd.io/CONTAINER_INTERFACE>.
 fn furnish() -> Result<()> {
-    let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount_fs("sysfs", "/sys", quiet | MountFlags::RDONLY, "")?;
+    show_devices()?;
     mount_fs("tmpfs", "/tmp", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
     // There is no console to log in at, and the host's kernel modules are none of a node's business.
     for unit in ["console-getty.service", "systemd-modules-load.service"] {

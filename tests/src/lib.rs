@@ -30,6 +30,7 @@
 
 pub mod bash;
 mod boot;
+pub mod cables;
 mod call;
 mod chrootless;
 pub mod dist;

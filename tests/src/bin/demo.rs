@@ -1,11 +1,13 @@
 //! `make demo`: the package's whole life on a throw-away Debian machine with a booted systemd, told
-//! step by step. Everything here is real: dpkg, apt's database, systemd, gpg. Nothing of it stays.
+//! step by step. Everything here is real: dpkg, apt's database, systemd, gpg, ifupdown2 and the kernel's bridges.
+//! Nothing of it stays.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use rig::ours::{NAME, STATE, UNITS, like_a_pve_node, put_rust_write, sealing};
-use rig::{Deb, Keyring, Machine, Node, Output, dist, need_root};
+use rig::cables::plug;
+use rig::ours::{NAME, STATE, UNITS, like_a_pve_node, sealing};
+use rig::{Deb, Keyring, Machine, Node, Output, Suite, dist, need_root};
 
 fn main() {
     if !need_root() {
@@ -49,9 +51,12 @@ impl Story {
         let _ = std::fs::remove_file(&certificate); // it was only for the line above
 
         chapter("A Debian machine boots, with network files as Proxmox VE writes them");
-        let node = Node::bookworm().named("pve1").boot();
+        let node = Node::with_packages(Suite::Bookworm, &["ifupdown2"]).named("pve1");
+        // Booting would bring the network up before its card is there.
+        node.sh("rm -f /etc/systemd/system/*/networking.service /etc/systemd/system/*/*/networking.service").ok();
+        let node = node.boot();
         like_a_pve_node(&node);
-        put_rust_write(&node, &beside("rust-write"));
+        plug(&node);
         shell(&node, "cat /etc/network/interfaces; ls /etc/network/interfaces.d /etc/pve/sdn");
         Self { node, first, second }
     }
@@ -69,14 +74,26 @@ impl Story {
     }
 
     fn trial(&self) {
-        chapter("The operator goes one phase up; Rust changes a file, and so does the admin");
+        chapter(
+            "The operator goes up step by step until Rust applies; Rust changes the network, and so does the admin",
+        );
         shell(&self.node, "migration-ctl phase set rust-read-only");
         shell(&self.node, &format!("systemctl start {}; systemctl is-active {}", UNITS[0], UNITS[0]));
-        say("Rust writes /etc/network/interfaces through the library call that pvenet will use:");
+        shell(&self.node, "pvenet list");
+        shell(&self.node, "migration-ctl phase set rust-basic-write; migration-ctl feature enable rust_cli");
+        say("a change is pending, as Proxmox VE's GUI leaves it:");
+        shell(&self.node, "sed 's/bridge-fd 0/bridge-fd 2/' /etc/network/interfaces >/etc/network/interfaces.new");
+        shell(&self.node, "pvenet diff || :");
+        say("it would cut nobody off, so it can be applied; the guest's port stays on its bridge:");
+        shell(&self.node, "pvenet apply --yes");
+        shell(&self.node, "cat /sys/class/net/vmbr0/bridge/forward_delay; ip -br link show master vmbr0");
+        say("one that loses the way to the router is refused, or where that can't be seen before, taken back:");
         shell(
             &self.node,
-            "rust-write /etc/network/interfaces \"$(sed 's/bridge-fd 0/bridge-fd 2/' /etc/network/interfaces)\n\"",
+            "sed 's,address 192.0.2.10/24,address 198.51.100.10/24,' /etc/network/interfaces >/etc/network/interfaces.new",
         );
+        show_failure(&self.node, "pvenet apply --yes");
+        shell(&self.node, "rm /etc/network/interfaces.new; ip -br address show vmbr0");
         say("the admin writes a file of their own:");
         shell(&self.node, "echo '# storage network, by the admin' > /etc/network/interfaces.d/storage");
         shell(&self.node, &format!("cut -c1-150 {STATE}/operations.jsonl"));
@@ -87,11 +104,9 @@ impl Story {
         shell(&self.node, "touch /run/trouble; md5sum /etc/network/interfaces");
         self.node.put_file(self.second.path(), "/root/second.deb");
         shell(&self.node, "dpkg --unpack /root/second.deb");
-        say("while it is unpacked and not yet configured, Rust writes again:");
-        shell(
-            &self.node,
-            "rust-write /etc/network/interfaces \"$(sed 's/bridge-fd 2/bridge-fd 9/' /etc/network/interfaces)\n\"; md5sum /etc/network/interfaces",
-        );
+        say("while it is unpacked and not yet configured, Rust applies again:");
+        shell(&self.node, "sed 's/bridge-fd 2/bridge-fd 9/' /etc/network/interfaces >/etc/network/interfaces.new");
+        shell(&self.node, "pvenet apply --yes; md5sum /etc/network/interfaces");
         println!("   # dpkg --configure pve-network-rs");
         show(self.node.run(["dpkg", "--configure", NAME]).fails());
         shell(
@@ -131,11 +146,6 @@ fi
 exec /usr/bin/pve-network-rs-daemon.real \"$@\"
 ";
 
-fn beside(program: &str) -> String {
-    let own = std::env::current_exe().expect("this program has a path");
-    own.with_file_name(program).to_string_lossy().into_owned()
-}
-
 fn chapter(title: &str) {
     println!("\n\x1b[1m== {title}\x1b[0m");
 }
@@ -148,6 +158,12 @@ fn say(text: &str) {
 fn shell(node: &Node, script: &str) {
     println!("   # {}", script.replace('\n', "\\n"));
     show(node.sh(script).ok());
+}
+
+/// The same for one that has to fail.
+fn show_failure(node: &Node, script: &str) {
+    println!("   # {script}");
+    show(node.sh(script).fails());
 }
 
 fn show(output: Output) {
