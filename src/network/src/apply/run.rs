@@ -88,6 +88,16 @@ fn targets(node: &Node, asked: &Asked, plan: &Plan, kernel: &Kernel) -> Result<V
     Ok(all)
 }
 
+/// Who is to be asked afterwards: whoever answered before, a default gateway only if it still is one; and each gateway
+/// that was none before. One that was silent before, and is what it was, proves nothing.
+fn to_ask(answered: &[Target], before: &Kernel, now: &Kernel) -> Vec<Target> {
+    let (old, new): (Vec<_>, Vec<_>) = (probe::gateways(before).collect(), probe::gateways(now).collect());
+    let mut out: Vec<Target> = answered.to_vec();
+    out.retain(|target| target.role != Role::Gateway || new.contains(target));
+    out.extend(new.into_iter().filter(|gateway| !old.contains(gateway)));
+    out
+}
+
 /// Applies what was planned.
 ///
 /// # Errors
@@ -275,9 +285,7 @@ impl Attempt<'_, '_> {
         self.look()?;
         self.enter(State::Checked, SETTLE + probe::AFTER + Duration::from_secs(20))?;
         let kernel = self.settled()?;
-        let mut targets: Vec<Target> = self.record.targets.clone();
-        targets.retain(|target| target.role != Role::Gateway);
-        targets.extend(probe::gateways(&kernel));
+        let targets = to_ask(&self.record.targets, &self.record.before, &kernel);
         (self.tell)(&Progress::Asking(&targets));
         let silent = probe::silent(&targets, &kernel, probe::AFTER).map_err(Turned::Error)?;
         if let Some(first) = silent.first() {
@@ -346,5 +354,28 @@ impl Attempt<'_, '_> {
         self.enter(State::Confirmed, Duration::ZERO)?;
         let _ = Wish::forget(&self.node.store); // one for this apply, which is over
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Default as Route;
+
+    #[test]
+    fn a_gateway_that_was_silent_before_proves_nothing_and_a_new_one_has_to_answer() {
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let kernel = |gateways: &[u8]| {
+            let route = |n: &u8| Route { gateway: Some(ip(*n)), device: "vmbr0".into(), metric: 0 };
+            Kernel { defaults: gateways.iter().map(route).collect(), ..Kernel::default() }
+        };
+        let target = |role, n| Target { ip: ip(n), role };
+        let asked = |answered: &[Target], before: &[u8], now: &[u8]| to_ask(answered, &kernel(before), &kernel(now));
+        let (gateway, peer) = (target(Role::Gateway, 1), target(Role::Peer, 7));
+        assert_eq!(asked(&[gateway.clone(), peer.clone()], &[1], &[1]), [gateway.clone(), peer.clone()]);
+        assert_eq!(asked(&[peer.clone()], &[1], &[1]), [peer.clone()], "it was silent");
+        assert_eq!(asked(&[gateway.clone()], &[1], &[2]), [target(Role::Gateway, 2)], "another is one now");
+        assert_eq!(asked(&[], &[], &[1]), [gateway.clone()], "the first one has to answer");
+        assert_eq!(asked(&[gateway, peer.clone()], &[1], &[]), [peer]);
     }
 }
