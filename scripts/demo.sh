@@ -3,6 +3,5 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The same packages as build.sh, or cargo would build what they share again with other features.
-scripts/cargo.sh build --locked --release -p debseal -p ctl -p service -p pages -p drill -p system-tests
+scripts/programs.sh -p system-tests
 exec scripts/as-root.sh "${CARGO_TARGET_DIR:-target}/release/demo"
