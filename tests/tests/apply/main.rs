@@ -97,6 +97,23 @@ fn what_ifreload_rejects_half_way_goes_back() {
     assert_eq!(node.text(&format!("{STATE}/backups/{snapshot}/interfaces.new")), half_way());
 }
 
+/// ifupdown2 goes on, and exits with 0.
+#[test]
+fn a_command_in_the_file_that_fails_is_told() {
+    if !need_root() {
+        return;
+    }
+    for suite in Suite::ALL {
+        let node = furnished(Node::with_packages(suite, &["ifupdown2"]).named("pve1").with_sys());
+        plug(&node);
+        node.write(NEW, good().replace("address 198.51.100.1/24", "address 198.51.100.1/24\n\tpost-up /bin/false"));
+        node.run(["pvenet", "apply", "--yes"]).ok().says("/bin/false");
+        let notes = record(&node)["notes"].to_string();
+        assert!(notes.contains("ifreload: ") && notes.contains("/bin/false"), "{notes}");
+        node.run(["pvenet", "status", "--verbose"]).ok().says("/bin/false");
+    }
+}
+
 #[test]
 fn what_cuts_the_gateway_goes_back() {
     if !need_root() {

@@ -53,7 +53,10 @@ fn kernel(record: &Record) -> Result<Vec<String>> {
     let ports = mend::plugged(&record.before, &Kernel::read()?);
     let again = |notes: &mut Vec<String>| {
         let (done, mended) = reload::run_and_mend(&record.old, &record.new, &ports);
-        notes.extend(done.err().map(|error| error.to_string()));
+        match done {
+            Ok(complaints) => notes.extend(complaints),
+            Err(error) => notes.push(error.to_string()),
+        }
         notes.extend(mended.iter().map(|order| format!("during ifreload: {order}")));
     };
     again(&mut notes);

@@ -20,11 +20,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How many lines of what it says are repeated.
 const LINES: usize = 3;
 
-/// Runs it. Its own time limit (timeout(1)) holds also when we are killed meanwhile.
+/// The same where nothing failed: a file with a fault in each of its stanzas is no reason to fill the journal.
+const WARNINGS: usize = 20;
+
+/// Runs it. Its own time limit (timeout(1)) holds also when we are killed meanwhile. Returns what it complained of
+/// although it ended well: ifupdown2 lets it pass when a command such as `post-up` fails.
 ///
 /// # Errors
 /// It is not installed, fails, or does not end in time; with what it said.
-fn run() -> Result<()> {
+fn run() -> Result<Vec<String>> {
     if Command::new("ifreload").find().is_none() {
         return Err(Error::new("cannot run ifreload: it is not installed; it comes with package ifupdown2"));
     }
@@ -37,7 +41,7 @@ fn run() -> Result<()> {
     loop {
         let out = command.run()?;
         match out.code {
-            Some(0) => return Ok(()),
+            Some(0) => return Ok(complaints(&out.stderr)),
             Some(BUSY) if begin.elapsed() < patience => std::thread::sleep(Duration::from_millis(100)),
             Some(124 | 137) => {
                 return Err(Error::new(format!("ifreload -a did not end within {PATIENCE} s and was ended")));
@@ -52,7 +56,7 @@ fn run() -> Result<()> {
 
 /// Runs it, and gives guests' ports their bridge back the moment that ifupdown2 takes it, rather than when it has
 /// seen to all the others. Returns how it ended and what was given back.
-pub(super) fn run_and_mend(old: &Wanted, new: &Wanted, before: &Kernel) -> (Result<()>, Vec<Order>) {
+pub(super) fn run_and_mend(old: &Wanted, new: &Wanted, before: &Kernel) -> (Result<Vec<String>>, Vec<Order>) {
     let guests = !mend::lost_ports(old, new, before, &without_masters(before)).is_empty();
     let mut mended = Vec::new();
     let done = std::thread::scope(|scope| {
@@ -77,6 +81,12 @@ pub(super) fn without_masters(kernel: &Kernel) -> Kernel {
     let mut out = kernel.clone();
     out.devices.values_mut().for_each(|device| device.master = None);
     out
+}
+
+/// Its `error:` and `warning:` lines.
+fn complaints(stderr: &str) -> Vec<String> {
+    let all = stderr.lines().map(str::trim).filter(|l| l.starts_with("error:") || l.starts_with("warning:"));
+    all.take(WARNINGS).map(|line| format!("ifreload: {line}")).collect()
 }
 
 /// Its last `error:` lines, or else its last lines.
@@ -141,5 +151,7 @@ mod tests {
         assert_eq!(reason("warning: a\nerror: b\nerror: c\n"), "error: b; error: c");
         assert_eq!(reason("a\n\nb\n"), "a; b");
         assert_eq!(reason(""), "it gave no reason");
+        assert_eq!(complaints("x\nwarning: a\n error: b\n"), ["ifreload: warning: a", "ifreload: error: b"]);
+        assert_eq!(complaints(&"error: b\n".repeat(100)).len(), WARNINGS);
     }
 }

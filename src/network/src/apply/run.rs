@@ -60,6 +60,8 @@ pub enum Progress<'a> {
     Armed(&'a Record),
     /// ifreload runs.
     Reloading,
+    /// ifreload ended well, and complained.
+    Complaint(&'a str),
     /// A guest's port was taken from its bridge and is back.
     Mended(String),
     /// The kernel has what was wanted; these are asked now.
@@ -281,7 +283,10 @@ impl Attempt<'_, '_> {
         }
         // Also when it failed: guests come first.
         self.ports().map_err(Turned::Error)?;
-        reloaded.map_err(Turned::Error)?;
+        for complaint in reloaded.map_err(Turned::Error)? {
+            (self.tell)(&Progress::Complaint(&complaint));
+            self.record.notes.push(complaint);
+        }
         self.look()?;
         self.enter(State::Checked, SETTLE + probe::AFTER + Duration::from_secs(20))?;
         let kernel = self.settled()?;

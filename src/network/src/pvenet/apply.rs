@@ -166,6 +166,7 @@ impl Line {
         let text = match progress {
             Progress::Armed(record) => format!("snapshot {}, guardian started", record.snapshot),
             Progress::Reloading => "ifreload -a".to_owned(),
+            Progress::Complaint(line) => (*line).to_owned(),
             Progress::Mended(what) => format!("ifreload took it away: {what}"),
             Progress::Asking([]) => "the kernel has what was wanted".to_owned(),
             Progress::Asking(targets) => {
