@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/.."
 
 exec scripts/cargo.sh build --locked --release \
-	-p debseal -p ctl -p network -p contract -p service -p pages -p drill "$@"
+	-p debseal -p ctl -p canary -p network -p contract -p service -p pages -p drill "$@"

@@ -1,6 +1,7 @@
 //! What the command lines of our programs have in common: data on standard output, errors in one
 //! line on standard error, exit codes by kind. Never linked into the maintainer script.
 
+pub mod redact;
 pub mod screen;
 
 use std::process::ExitCode;

@@ -66,6 +66,25 @@ pub(crate) fn run(node: &Node, asked: &Accept) -> Result<()> {
     report(asked, &chosen, policy, &before, &after)
 }
 
+/// Accepts what these operations wrote and still stands; says which paths those are.
+pub(crate) fn proven(node: &Node, operations: &[String], by: &str, reason: &str) -> Result<Vec<String>> {
+    if operations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = &node.store;
+    let _lock = store.lock(Duration::from_secs(30))?;
+    let present = snapshot::present(store, true)?;
+    let trials = on_trial(&journal(store)?, &present);
+    let chosen: Vec<Trial> = trials.into_iter().filter(|t| operations.contains(&t.operation)).collect();
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let paths = chosen.iter().map(|t| (t.path.clone().into(), t.digest.clone())).collect();
+    let time = store.clock.now().seconds();
+    store.journal().append(&Event::Accept { time, by: by.to_owned(), reason: reason.to_owned(), paths })?;
+    Ok(chosen.iter().map(|t| host::escape::escape(&t.path).to_string()).collect())
+}
+
 fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], after: &[String]) -> Result<()> {
     if asked.output.output == Form::Json {
         let accepted: Vec<_> = chosen

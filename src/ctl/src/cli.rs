@@ -50,6 +50,12 @@ enum Command {
     ///
     /// Exit code 3 if something does. Changes nothing.
     Preflight(crate::preflight::Preflight),
+    /// Take this node one phase up, if the gate passes.
+    ///
+    /// Asks what 'canary gate' asks, under a lock of the whole cluster and inside the change window, and then sets the
+    /// phase. What Rust wrote and has proven itself is accepted by it. Exit code 3 if the gate says fail, 4 if it is
+    /// inconclusive.
+    Promote(crate::promote::Promote),
     /// Let our programs write, or keep them from it.
     #[command(subcommand)]
     Feature(Feature),
@@ -86,6 +92,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Diagnostics(asked) => crate::diagnostics::run(&node, &asked),
         Command::Health(asked) => crate::health::run(&node, &asked),
         Command::Preflight(asked) => crate::preflight::run(&node, &asked),
+        Command::Promote(asked) => crate::promote::run(&node, &asked),
         Command::Phase(command) => phase::run(&node, command),
         Command::Feature(command) => feature::run(&node, command),
         Command::Config(command) => config::run(&node, command),

@@ -9,13 +9,14 @@
 //!       ──► config    migration.toml as a whole
 //!       ──► rollback  going back by hand, through the same plan as a removal
 //!       ──► snapshot  what there is to go back to, and whether it can be trusted
+//!       ──► promote   one phase up, if the gate passes (crate `canary`)
 //!       ──► accept    what Rust wrote and has proven itself
 //!       ──► status    one screen for 3 a.m.: facts (read once) ► next step (pure) ► text or JSON
 //! ```
 //!
 //! It decides nothing of its own: phases are `phase`'s, plans are `history`'s, and what is captured
-//! is `debian/hooks.toml`, the very file that the maintainer scripts carry. Small on purpose: no
-//! web stack, no statistics. Data goes to standard output, everything else to standard error.
+//! is `debian/hooks.toml`, the very file that the maintainer scripts carry; gates are `canary`'s, and only
+//! `promote` asks one. Data goes to standard output, everything else to standard error.
 
 mod abort;
 mod accept;
@@ -31,7 +32,7 @@ mod person;
 mod phase;
 mod pick;
 mod preflight;
-mod redact;
+mod promote;
 mod rollback;
 mod services;
 mod snapshot;

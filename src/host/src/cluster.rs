@@ -119,6 +119,35 @@ impl Cluster {
         })
     }
 
+    /// Does something that one node of the cluster at a time may do, under a lock of its own named `name`: `act` may
+    /// take minutes, and calls what it is given before each step that must not be another's as well.
+    ///
+    /// Where pve-cluster is not installed this node is alone, and nothing is locked.
+    ///
+    /// # Errors
+    /// [`Kind::ClusterNotWritable`]: another node holds it, there is no quorum, pmxcfs is not mounted; `act`'s own.
+    pub fn alone<T>(&self, name: &str, act: impl FnOnce(&mut dyn FnMut() -> Result<()>) -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        let folder = self.open(deadline)?;
+        let state = folder.as_ref().map_or(State::of(None, self.installed()), |f| f.state(self.installed()));
+        let folder = match (folder, state) {
+            (_, State::Plain) => return act(&mut || Ok(())),
+            (Some(folder), State::Quorate) => folder,
+            (_, State::NoQuorum) => {
+                let why = format!("cannot take the lock {name}: the cluster has no quorum");
+                return Err(
+                    Error::of(Kind::ClusterNotWritable, why).way_out("try again when `pvecm status` says quorate")
+                );
+            }
+            _ => {
+                let why = format!("cannot take the lock {name}: pmxcfs is not mounted");
+                return Err(Error::of(Kind::ClusterNotWritable, why).way_out("start pve-cluster.service and try again"));
+            }
+        };
+        let mut lock = Lock::take_named(&folder, name, deadline)?;
+        act(&mut || lock.prolong())
+    }
+
     fn under_lock(
         &self,
         inside: &Path,
@@ -245,6 +274,30 @@ mod tests {
         assert!(!root.path("/etc/pve").exists());
         let error = read(&root, Path::new("/etc/pve/x"), 1).unwrap_err();
         assert_eq!(error.kind(), Kind::ClusterNotWritable, "it is not known whether there is one");
+    }
+
+    #[test]
+    fn one_at_a_time_for_as_long_as_it_takes() {
+        let (_dir, cluster, root) = cluster();
+        assert_eq!(cluster.alone("promote", |_| Ok(1)).unwrap(), 1, "alone without a cluster");
+        fs::create_dir_all(root.path("/etc/pve/priv/lock")).unwrap();
+        symlink("nodes/a", root.path("/etc/pve/local")).unwrap();
+        let lock = root.path("/etc/pve/priv/lock/pve-network-rs-promote");
+        cluster
+            .alone("promote", |keep| {
+                assert!(lock.is_dir());
+                keep()?;
+                // Another lock than that of writers: what it does may write.
+                cluster.replace(Path::new("/etc/pve/x"), None, b"1")?;
+                fs::remove_dir(&lock).unwrap();
+                assert!(keep().unwrap_err().to_string().contains("was lost"));
+                Ok(())
+            })
+            .unwrap();
+        fs::create_dir(&lock).unwrap();
+        let held = cluster.alone("promote", |_| Ok(())).unwrap_err();
+        assert_eq!(held.kind(), Kind::ClusterNotWritable);
+        assert!(held.to_string().contains("pve-network-rs-promote is held by another node"), "{held}");
     }
 
     #[test]

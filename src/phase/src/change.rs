@@ -289,6 +289,8 @@ pub fn settings(migration: &Migration) -> BTreeMap<String, String> {
         ("features.rust_daemon", migration.features.rust_daemon.to_string()),
         ("log_migration_decisions", migration.log_migration_decisions.to_string()),
         ("canary.order", migration.canary_order.join(", ")),
+        ("canary.prometheus", migration.canary_prometheus.clone().unwrap_or_default()),
+        ("canary.change_window", migration.change_window.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
     let nodes = migration.nodes.iter().map(|(node, phase)| (format!("nodes.{node}.phase"), phase.to_string()));
     all.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(nodes).collect()

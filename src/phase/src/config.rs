@@ -10,8 +10,8 @@ use std::path::Path;
 
 use host::{Error, Result, files};
 
-use crate::Phase;
 use crate::toml::{Field, Source};
+use crate::{ChangeWindow, Phase};
 
 /// A file larger than this is no `migration.toml` (64 KiB).
 pub const MAX_SIZE: u64 = 64 * 1024;
@@ -49,6 +49,10 @@ pub struct Migration {
     pub nodes: BTreeMap<String, Phase>,
     /// The order in which nodes are promoted.
     pub canary_order: Vec<String>,
+    /// Where Prometheus answers, whom a gate asks; nobody unless said.
+    pub canary_prometheus: Option<String>,
+    /// When nodes may be promoted; at any time unless said.
+    pub change_window: Option<ChangeWindow>,
 }
 
 /// Which of our programs may write; both off unless said.
@@ -91,6 +95,8 @@ impl Default for Migration {
             log_migration_decisions: true,
             nodes: BTreeMap::new(),
             canary_order: Vec::new(),
+            canary_prometheus: None,
+            change_window: None,
         }
     }
 }
@@ -116,7 +122,7 @@ impl Migration {
                 "features" => out.features = features(&source, &field)?,
                 "log_migration_decisions" => out.log_migration_decisions = source.boolean(&field)?,
                 "nodes" => out.nodes = nodes(&source, &field)?,
-                _ => out.canary_order = canary_order(&source, &field)?,
+                _ => canary(&source, &field, &mut out)?,
             }
         }
         Ok(out)
@@ -189,15 +195,35 @@ fn nodes(source: &Source<'_>, field: &Field<'_>) -> Result<BTreeMap<String, Phas
     Ok(out)
 }
 
-fn canary_order(source: &Source<'_>, field: &Field<'_>) -> Result<Vec<String>> {
-    let mut out: Vec<String> = Vec::new();
-    for entry in source.table(field, Some(&["order"]))? {
-        for name in source.strings(&entry, "a list of node names")? {
-            if !is_node_name(name) || out.iter().any(|known| known == name) {
-                return Err(source.wrong(&entry, format!("node names, each once; a name is {NODE_NAME}")));
+fn canary(source: &Source<'_>, field: &Field<'_>, out: &mut Migration) -> Result<()> {
+    for entry in source.table(field, Some(&["order", "prometheus", "change_window"]))? {
+        match entry.key.get() {
+            "order" => out.canary_order = canary_order(source, &entry)?,
+            "prometheus" => {
+                let allowed = "http://HOST:PORT[/PATH] or https://HOST[:PORT][/PATH], without user and password";
+                let url = source.string(&entry, allowed)?;
+                if !is_url(url) {
+                    return Err(source.wrong(&entry, allowed));
+                }
+                out.canary_prometheus = Some(url.to_owned());
             }
-            out.push(name.to_owned());
+            _ => {
+                let text = source.string(&entry, ChangeWindow::ALLOWED)?;
+                let window = ChangeWindow::parse(text);
+                out.change_window = Some(window.ok_or_else(|| source.wrong(&entry, ChangeWindow::ALLOWED))?);
+            }
         }
+    }
+    Ok(())
+}
+
+fn canary_order(source: &Source<'_>, entry: &Field<'_>) -> Result<Vec<String>> {
+    let mut out: Vec<String> = Vec::new();
+    for name in source.strings(entry, "a list of node names")? {
+        if !is_node_name(name) || out.iter().any(|known| known == name) {
+            return Err(source.wrong(entry, format!("node names, each once; a name is {NODE_NAME}")));
+        }
+        out.push(name.to_owned());
     }
     Ok(out)
 }
@@ -219,6 +245,18 @@ fn base_url(source: &Source<'_>, field: &Field<'_>) -> Result<String> {
 
 /// Requests carry tickets and tokens: in the clear on loopback only, and never as part of the URL.
 fn is_base_url(url: &str) -> bool {
+    let host = url.split_once("://").map_or("", |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    let host = match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((v6, _)) => v6,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    is_url(url) && (url.starts_with("https://") || loopback)
+}
+
+/// http or https, a host, perhaps a port and a path; nothing secret and nothing to be asked.
+fn is_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let authority = rest.split('/').next().unwrap_or_default();
     let (host, port) = match authority.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
@@ -230,8 +268,7 @@ fn is_base_url(url: &str) -> bool {
     let digits = |p: &str| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok_and(|p| p > 0);
     let good_port = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
     let good_path = rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\\"".contains(&b));
-    let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    good_host && good_port && good_path && (scheme == "https" || scheme == "http" && loopback)
+    good_host && good_port && good_path && matches!(scheme, "http" | "https")
 }
 
 #[cfg(test)]

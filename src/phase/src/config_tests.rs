@@ -18,6 +18,7 @@ fn the_shipped_file_says_the_defaults() {
     let all = Migration::parse(&live, "m").unwrap();
     assert_eq!(all.node_phase("pve1"), Phase::RustReadOnly);
     assert_eq!(all.canary_order, ["pve1", "pve2"]);
+    assert!(all.canary_prometheus.is_some() && all.change_window.is_some());
     for key in KEYS {
         assert!(live.lines().any(|l| l.trim_start_matches('[').starts_with(key)), "{key}");
     }
@@ -30,8 +31,10 @@ fn the_shipped_file_says_the_defaults() {
 fn everything_can_be_said_in_any_spelling_of_toml() {
     let tables = "phase = 'rust-sdn'\nfallback_enabled = false\nperl_api_base_url = 'http://[::1]:8007/x'\n\
         perl_api_timeout = 300\nlog_migration_decisions = false\n[features]\nrust_cli = true\n\
-        [nodes.a]\nphase = \"rust-full\"\n[nodes.b-2]\n[canary]\norder = ['b-2', 'a']\n";
+        [nodes.a]\nphase = \"rust-full\"\n[nodes.b-2]\n[canary]\norder = ['b-2', 'a']\nprometheus = 'http://192.0.2.5:9090/p'\n\
+        change_window = 'Sat 22:00-02:00'\n";
     let inline = "features = { rust_cli = true }\nnodes = { a.phase = 'rust-full', b-2 = {} }\ncanary.order = ['b-2',\n'a',]\n\
+        canary.prometheus = 'http://192.0.2.5:9090/p'\ncanary.change_window = 'Sat 22:00-02:00'\n\
         phase = 'rust-sdn'\nfallback_enabled = false\nperl_api_base_url = 'http://[::1]:8007/x'\n\
         perl_api_timeout = 0x12c\nlog_migration_decisions = false\n";
     let expected = Migration {
@@ -43,6 +46,8 @@ fn everything_can_be_said_in_any_spelling_of_toml() {
         log_migration_decisions: false,
         nodes: [("a".to_owned(), Phase::RustFull)].into(),
         canary_order: vec!["b-2".to_owned(), "a".to_owned()],
+        canary_prometheus: Some("http://192.0.2.5:9090/p".to_owned()),
+        change_window: ChangeWindow::parse("Sat 22:00-02:00"),
     };
     for text in [tables, inline] {
         let found = Migration::parse(text, "m").unwrap();
@@ -81,7 +86,9 @@ fn errors_name_file_line_and_what_is_allowed() {
         ("[canary]\norder = 'a'", "/etc/m.toml:2: canary.order = 'a' is not allowed (allowed: a list of node names)".into()),
         ("[canary]\norder = ['a', 1]", "/etc/m.toml:2: canary.order = ['a', 1] is not allowed (allowed: a list of node names)".into()),
         ("[canary]\norder = ['a', 'a']", "/etc/m.toml:2: canary.order = ['a', 'a'] is not allowed (allowed: node names, each once; a name is letters, digits and inner hyphens, at most 63)".into()),
-        ("[canary]\nsize = 1", "/etc/m.toml:2: unknown key 'canary.size' (allowed: order)".into()),
+        ("[canary]\nsize = 1", "/etc/m.toml:2: unknown key 'canary.size' (allowed: order, prometheus, change_window)".into()),
+        ("[canary]\nprometheus = 'http://u:p@x'", "/etc/m.toml:2: canary.prometheus = 'http://u:p@x' is not allowed (allowed: http://HOST:PORT[/PATH] or https://HOST[:PORT][/PATH], without user and password)".into()),
+        ("[canary]\nchange_window = 'Mon'", format!("/etc/m.toml:2: canary.change_window = 'Mon' is not allowed (allowed: {})", ChangeWindow::ALLOWED)),
     ] {
         assert_eq!(error(text), expected, "{text}");
     }

@@ -38,6 +38,7 @@ mod overrides;
 mod switch;
 mod toml;
 mod who;
+mod window;
 
 pub use allows::{What, allows};
 pub use ceiling::read_ceiling;
@@ -50,6 +51,7 @@ pub use name::{Phase, step_allowed};
 pub use overrides::OpenOverride;
 pub use record::{Event, Outcome, Override, Setting, Step, Who};
 pub use switch::Switch;
+pub use window::ChangeWindow;
 
 /// The `migration.toml` of a first install, which is also the shipped example.
 pub const DEFAULT_TOML: &str = include_str!("../migration.toml");

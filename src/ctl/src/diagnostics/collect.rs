@@ -8,7 +8,7 @@ use host::{Command, IoContext, Result};
 
 use super::archive::Part;
 use crate::Node;
-use crate::redact::{Form, redact};
+use ::cli::redact::{Form, redact};
 
 /// Of a file that grows, this much from its end (1 MiB).
 const TAIL: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use maintscript::removal::Resume;
 use crate::Node;
 use ::cli::Output;
 
-pub(crate) use set::{Overriding, carry_out, show};
+pub(crate) use set::{Overriding, carry_out, duration, reason, show};
 
 /// `migration-ctl phase …`.
 #[derive(Debug, Subcommand)]

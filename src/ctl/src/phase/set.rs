@@ -49,7 +49,8 @@ const LONGEST_REASON: usize = 500;
 /// An override that is good for longer is no exception any more.
 const LONGEST: u64 = 30 * 86_400;
 
-fn reason(text: &str) -> std::result::Result<String, String> {
+/// A reason as the history keeps it.
+pub(crate) fn reason(text: &str) -> std::result::Result<String, String> {
     match text.trim() {
         "" => Err("a reason says something".into()),
         text if text.chars().count() > LONGEST_REASON => Err(format!("at most {LONGEST_REASON} characters")),
@@ -58,7 +59,7 @@ fn reason(text: &str) -> std::result::Result<String, String> {
 }
 
 /// A time as `30m`, `2h` or `7d`: a minute to thirty days.
-fn duration(text: &str) -> std::result::Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
     let wrong = || "it must be a number with m, h or d, from 1m to 30d, such as 2h".to_owned();
     let unit = match text.chars().last() {
         Some('m') => 60,

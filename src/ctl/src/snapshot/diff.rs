@@ -11,7 +11,7 @@ use similar::TextDiff;
 use super::Diff;
 use crate::Node;
 use crate::pick::{MANUAL, find, pick};
-use crate::redact;
+use ::cli::redact;
 use ::cli::screen::Colours;
 use ::cli::{Form, out};
 

@@ -6,7 +6,7 @@
 //! which pmxcfs grants to the node that made the lock and to no other, and it only ever removes
 //! the very lock that it made.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
@@ -21,40 +21,51 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Lock<'f> {
     folder: &'f Folder,
+    path: PathBuf,
     /// When it was made: with the next one's, at least 120 s later, it can't be confused.
     made: (i64, i64),
 }
 
 impl<'f> Lock<'f> {
+    /// The lock that every writer of ours takes.
     pub fn take(folder: &'f Folder, deadline: Instant) -> Result<Self> {
-        let path = Path::new(PATH);
+        Self::take_at(folder, PATH.into(), deadline)
+    }
+
+    /// Another one, for something that takes longer.
+    pub fn take_named(folder: &'f Folder, name: &str, deadline: Instant) -> Result<Self> {
+        Self::take_at(folder, format!("{PATH}-{name}").into(), deadline)
+    }
+
+    fn take_at(folder: &'f Folder, path: PathBuf, deadline: Instant) -> Result<Self> {
+        let shown = format!("{MOUNT}/{}", path.display());
         // pve-cluster makes it at its first start.
-        folder.create_dirs(path.parent().unwrap_or(path))?;
+        folder.create_dirs(path.parent().unwrap_or(&path))?;
         loop {
-            match folder.mkdir(path) {
-                Ok(()) => match folder.changed(path) {
-                    Ok(made) => return Ok(Self { folder, made }),
-                    Err(error) => return Err(lost(error)),
+            match folder.mkdir(&path) {
+                Ok(()) => match folder.changed(&path) {
+                    Ok(made) => return Ok(Self { folder, path, made }),
+                    Err(error) => return Err(lost(&path, error)),
                 },
                 // The one that is there may even be ours, made by a try that was answered EBUSY.
                 // Nobody can tell, and pmxcfs drops it in two minutes.
                 Err(Errno::EXIST) if Instant::now() < deadline => {
                     // The answer says nothing; the next mkdir does.
-                    let _ = folder.touch(path, 0);
+                    let _ = folder.touch(&path, 0);
                 }
                 Err(Errno::BUSY) if Instant::now() < deadline => {}
                 Err(Errno::EXIST) => {
-                    return Err(Error::of(Kind::ClusterNotWritable, format!("{MOUNT}/{PATH} is held by another node"))
+                    return Err(Error::of(Kind::ClusterNotWritable, format!("{shown} is held by another node"))
                         .way_out("try again in two minutes"));
                 }
-                Err(error) => return Err(failed(format_args!("cannot take the lock {MOUNT}/{PATH}"), error)),
+                Err(error) => return Err(failed(format_args!("cannot take the lock {shown}"), error)),
             }
             std::thread::sleep(PAUSE);
         }
     }
 
     fn is_ours(&self) -> Result<bool, Errno> {
-        match self.folder.changed(Path::new(PATH)) {
+        match self.folder.changed(&self.path) {
             Ok(now) => Ok(now == self.made),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error),
@@ -63,7 +74,8 @@ impl<'f> Lock<'f> {
 
     /// Makes sure that it is ours, and for 120 s more.
     pub fn prolong(&mut self) -> Result<()> {
-        let path = Path::new(PATH);
+        let path = self.path.as_path();
+        let lost = |error| lost(path, error);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
         // Never back: pmxcfs takes an earlier time for somebody else's request.
         let second = self.made.0.max(now.try_into().unwrap_or(0));
@@ -76,11 +88,12 @@ impl<'f> Lock<'f> {
     }
 }
 
-fn lost(error: Errno) -> Error {
+fn lost(path: &Path, error: Errno) -> Error {
+    let path = path.display();
     if error != Errno::NOENT {
-        return failed(format_args!("cannot keep the lock {MOUNT}/{PATH}"), error);
+        return failed(format_args!("cannot keep the lock {MOUNT}/{path}"), error);
     }
-    let why = format!("the lock {MOUNT}/{PATH} was lost, because it was held for more than two minutes");
+    let why = format!("the lock {MOUNT}/{path} was lost, because it was held for more than two minutes");
     Error::of(Kind::ClusterNotWritable, why).way_out("nothing was changed; try again")
 }
 
@@ -88,7 +101,7 @@ impl Drop for Lock<'_> {
     fn drop(&mut self) {
         if self.is_ours() == Ok(true) {
             // One that stays is dropped by pmxcfs after 120 s.
-            let _ = self.folder.patiently(&mut |_| self.folder.rmdir(Path::new(PATH)));
+            let _ = self.folder.patiently(&mut |_| self.folder.rmdir(&self.path));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How long applies took, read from the operation journal as it grows: so pvenet's and pvenet-legacy's
-//! count as well. Applies from before this start are counted too; a restart loses none.
+//! count as well, those that changed no file among them: Perl's baseline is made of such. An end of 0 ms is a note
+//! beside the apply that took the time (`history::Watched`), and no apply. Applies from before this start are counted too; a restart loses none.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -63,7 +64,7 @@ impl Reader {
             self.offset += read;
             match serde_json::from_slice(&line) {
                 Ok(Event::Begin { id, backend, paths, .. })
-                    if paths.keys().any(|path| path.as_path() == Path::new(APPLIED)) =>
+                    if paths.is_empty() || paths.keys().any(|path| path.as_path() == Path::new(APPLIED)) =>
                 {
                     if self.open.len() >= OPEN {
                         self.open.clear();
@@ -73,6 +74,7 @@ impl Reader {
                 Ok(Event::End { id, duration_ms, outcome, .. }) => {
                     if let Some(backend) = self.open.remove(&id)
                         && outcome == Outcome::Done
+                        && duration_ms > 0
                     {
                         each(backend, Duration::from_millis(duration_ms));
                     }
@@ -126,7 +128,18 @@ mod tests {
         journal.append(&end("2", Outcome::Done)).unwrap();
         journal.append(&begin("3", APPLIED, Backend::Rust)).unwrap();
         journal.append(&end("3", Outcome::RolledBack)).unwrap();
-        assert_eq!(read(&mut reader), [(Backend::Legacy, 1500)]);
+        // Perl applied, nothing was pending, and a note says what Rust had put there before.
+        let Event::Begin { id, time, backend, tool, phase, snapshot, transaction, .. } =
+            begin("4", APPLIED, Backend::Legacy)
+        else {
+            unreachable!()
+        };
+        let paths = BTreeMap::new();
+        journal.append(&Event::Begin { id, time, backend, tool, phase, snapshot, transaction, paths }).unwrap();
+        journal.append(&end("4", Outcome::Done)).unwrap();
+        journal.append(&begin("5", APPLIED, Backend::Rust)).unwrap();
+        journal.append(&Event::End { id: "5".into(), time: 2, duration_ms: 0, outcome: Outcome::Done }).unwrap();
+        assert_eq!(read(&mut reader), [(Backend::Legacy, 1500), (Backend::Legacy, 1500)]);
         assert_eq!(read(&mut reader), []);
         // A line that is being written, and damage before it.
         let line = serde_json::to_vec(&begin("4", APPLIED, Backend::Rust)).unwrap();

@@ -11,11 +11,11 @@ use std::path::Path;
 use serde_json::Value;
 
 /// What stands in a secret's place.
-pub(crate) const REMOVED: &str = "[removed]";
+pub const REMOVED: &str = "[removed]";
 
 /// How much a name like `password` takes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// Configuration: a name's value goes to the end of the line.
     Config,
     /// Prose and logs: a value ends with its word, unless it is quoted.
@@ -23,7 +23,7 @@ pub(crate) enum Form {
 }
 
 /// The text without secrets.
-pub(crate) fn redact(text: &str, form: Form) -> String {
+pub fn redact(text: &str, form: Form) -> String {
     if let Ok(mut value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
         json(&mut value);
         return serde_json::to_string_pretty(&value).unwrap_or_else(|_| REMOVED.into()) + "\n";
@@ -35,17 +35,17 @@ pub(crate) fn redact(text: &str, form: Form) -> String {
 }
 
 /// Whether nothing of the file is to be shown, in whatever form.
-pub(crate) fn whole(path: &Path) -> bool {
+pub fn whole(path: &Path) -> bool {
     path.starts_with("/etc/pve/priv")
 }
 
 /// Whether a private key stands in the text, whose lines alone do not show what they are.
-pub(crate) fn has_private_key(text: &str) -> bool {
+pub fn has_private_key(text: &str) -> bool {
     without_private_blocks(text) != text
 }
 
 /// One line of configuration, its end kept.
-pub(crate) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     by_line(text, |line| names(&shapes(line), Form::Config))
 }
 

@@ -1,0 +1,34 @@
+//! `canary`: may a node go one phase further? And how would anyone know?
+//!
+//! ```text
+//!   this node's disk                       Prometheus, elsewhere
+//!   migration.toml, ceiling, history ─┐    ┌─ scrapes: up, start, phase
+//!   operations.jsonl, migration.log  ─┼─ read ─► Facts ─► gate (pure) ─► Verdict ─► exit 0, 3, 4
+//!   contract-test's report           ─┘    └─ counters
+//! ```
+//!
+//! Two witnesses have to say the same. Whoever writes on the node can make its files say anything, a restart makes
+//! Prometheus forget, and a scrape that did not come looks like silence: so nothing that is missing, reset, or not a
+//! number is ever taken for good, and [`gate`](gate::gate) has no default that passes. Everything that decides is in
+//! [`Facts`](facts::Facts); whoever has them can judge again, without the node.
+//!
+//! It never changes a phase, never writes network configuration, and never talks to another node: `migration-ctl
+//! promote` asks it and acts.
+//!
+//! | to add | look at |
+//! |---|---|
+//! | a rule | [`gate`], with a row in `gate/tests` |
+//! | a threshold | [`gate::limits`] |
+//! | a source | [`read`], [`facts`] |
+
+pub mod evidence;
+pub mod facts;
+pub mod gate;
+pub mod latency;
+pub mod read;
+pub mod report;
+pub mod shown;
+
+mod cli;
+
+pub use cli::{Asked, cli, ended, main};

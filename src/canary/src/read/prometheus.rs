@@ -1,0 +1,267 @@
+//! Prometheus' HTTP API: `query` for the scrapes themselves and for its clock, `query_range` for counters. It is asked
+//! and never told anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use host::{Error, IoContext, Kind, Result};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, HOST, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::facts::{Prometheus, Query, Series};
+use crate::gate::Question;
+
+/// An answer that takes longer is none. Prometheus itself gives a query two minutes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of an answer: a week of scrapes, one a second, is 20 MB.
+const BODY: usize = 128 << 20;
+/// Debian's certificates, for https.
+pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Where Prometheus is.
+#[derive(Clone)]
+pub struct Server {
+    url: String,
+    host: String,
+    port: u16,
+    prefix: String,
+    tls: Option<TlsConnector>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Prometheus at `url`, as its own pages are reached; for https, `ca` holds the certificates that count.
+    ///
+    /// # Errors
+    /// It is no such address; the certificates can't be read.
+    pub fn at(url: &str, ca: &Path) -> Result<Self> {
+        let wrong = || {
+            Error::of(Kind::Usage, format!("{url} is not of the form http://HOST:9090 or https://HOST[:PORT][/PATH]"))
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let (Some(host), Some(scheme)) = (uri.host(), uri.scheme_str()) else { return Err(wrong()) };
+        let authority = uri.authority().map_or("", |a| a.as_str());
+        if uri.query().is_some() || authority.contains('@') {
+            return Err(wrong());
+        }
+        let (tls, port) = match scheme {
+            "http" => (None, 80),
+            "https" => (Some(connector(ca)?), 443),
+            _ => return Err(wrong()),
+        };
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(port),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            tls,
+        })
+    }
+
+    /// Asks everything.
+    ///
+    /// # Errors
+    /// It can't be reached, or does not tell the time. What it does not answer else stands in the answer.
+    pub fn ask(&self, questions: &[Question], selector: &str) -> Result<Prometheus> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.doing(|| "cannot set up the event loop")?.block_on(self.ask_all(questions, selector))
+    }
+
+    async fn ask_all(&self, questions: &[Question], selector: &str) -> Result<Prometheus> {
+        // The first connection costs more; the second call measures.
+        self.time().await?;
+        let (began, before) = (Instant::now(), now_ms());
+        let theirs = self.time().await?;
+        let took = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let mut queries = Vec::new();
+        for question in questions {
+            let answer = self.one(question).await;
+            queries.push(Query {
+                name: question.name.clone(),
+                expr: question.expr.clone(),
+                step: question.step,
+                from: question.window.from,
+                to: question.window.to,
+                answer: answer.into(),
+            });
+        }
+        let skew_ms = theirs - (before + took / 2);
+        Ok(Prometheus {
+            url: self.url.clone(),
+            selector: selector.to_owned(),
+            skew_ms,
+            within_ms: took / 2 + 1,
+            queries,
+        })
+    }
+
+    /// Its clock, in milliseconds since the epoch.
+    async fn time(&self) -> Result<i64> {
+        let answer = self.get("/api/v1/query?query=time%28%29").await?;
+        let told: Answer<Scalar> = parse(&answer)?;
+        let text = &told.data.ok_or_else(|| Error::new("Prometheus does not tell the time"))?.result.1;
+        let seconds: f64 = text.parse().map_err(|_| Error::new(format!("Prometheus says that it is {text}")))?;
+        Ok(milliseconds(seconds))
+    }
+
+    async fn one(&self, question: &Question) -> Result<Vec<Series>> {
+        let Question { expr, step, window, .. } = question;
+        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let path = if *step == 0 {
+            let range = escaped(&format!("{expr}[{}s]", window.to - window.from));
+            format!("/api/v1/query?query={range}&time={}", window.to)
+        } else {
+            let (query, from, to) = (escaped(expr), window.from, window.to);
+            format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={step}")
+        };
+        let told: Answer<Matrix> = parse(&self.get(&path).await?)?;
+        // Some storages answer with what they could reach, and say so here.
+        if let Some(warning) = told.warnings.into_iter().flatten().next() {
+            return Err(Error::new(format!("it answered in part only: {warning}")));
+        }
+        let matrix = told.data.ok_or_else(|| Error::new("the answer holds no data"))?;
+        if matrix.result_type != "matrix" {
+            return Err(Error::new(format!("the answer is a {}, and no matrix", matrix.result_type)));
+        }
+        let series = matrix.result.into_iter().map(|one| {
+            let labels = one.metric.into_iter().filter(|(name, _)| name != "__name__").collect();
+            Series::of(labels, one.values.into_iter().map(|(at, value)| (milliseconds(at), value)))
+        });
+        Ok(series.collect())
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        let asked = tokio::time::timeout(PATIENCE, self.once(path)).await;
+        asked.map_err(|_| Error::new(format!("{} has not answered for {} s", self.url, PATIENCE.as_secs())))?
+    }
+
+    async fn once(&self, path: &str) -> Result<Bytes> {
+        let reach = || format!("cannot reach Prometheus at {}", self.url);
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let mut request = Request::get(format!("{}{path}", self.prefix))
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
+        if let Ok(value) = HeaderValue::from_str(&format!("{host}:{}", self.port)) {
+            request.headers_mut().insert(HOST, value);
+        }
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.doing(reach)?;
+        match &self.tls {
+            None => talk(stream, request, &self.url).await,
+            Some(connector) => {
+                let name =
+                    ServerName::try_from(self.host.clone()).map_err(|e| Error::new(format!("{}: {e}", self.host)))?;
+                talk(connector.connect(name, stream).await.doing(reach)?, request, &self.url).await
+            }
+        }
+    }
+}
+
+async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, whom: &str) -> Result<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let failed = |e: &dyn std::fmt::Display| Error::new(format!("Prometheus at {whom} broke off: {e}"));
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), BODY).collect().await.map_err(|e| failed(&e))?.to_bytes();
+    connection.abort();
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    let why = serde_json::from_slice::<Refusal>(&body).map(|r| r.error);
+    Err(Error::new(format!(
+        "Prometheus at {whom} answers {status}: {}",
+        why.unwrap_or_else(|_| "no reason given".into())
+    )))
+}
+
+/// Only certificates of this file count.
+fn connector(ca: &Path) -> Result<TlsConnector> {
+    let doing = || format!("cannot read the certificates in {}", ca.display());
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = std::fs::read(ca).doing(doing)?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|e| Error::new(format!("{}: {e}", doing())))?;
+        // A collection may hold some that rustls does not take; the others still count.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        return Err(Error::new(format!("{}: there is none", doing())));
+    }
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::new(format!("cannot set up TLS: {e}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer<T> {
+    status: String,
+    data: Option<T>,
+    warnings: Option<Vec<String>>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Scalar {
+    result: (f64, String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Matrix {
+    result_type: String,
+    result: Vec<One>,
+}
+
+#[derive(Debug, Deserialize)]
+struct One {
+    metric: BTreeMap<String, String>,
+    values: Vec<(f64, String)>,
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Answer<T>> {
+    let answer: Answer<T> =
+        serde_json::from_slice(body).map_err(|e| Error::new(format!("this is no answer of Prometheus': {e}")))?;
+    match answer.status.as_str() {
+        "success" => Ok(answer),
+        _ => Err(Error::new(answer.error.unwrap_or_else(|| "Prometheus reports an error without a reason".into()))),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "times of this millennium")]
+fn milliseconds(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
