@@ -132,7 +132,7 @@ impl<'a> Sealing<'a> {
 }
 
 fn run(command: &mut Command) {
-    let out = command.output().expect("debseal starts");
+    let out = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success(), "{command:?}: {said}");
 }
@@ -166,13 +166,20 @@ pub fn like_a_pve_node(machine: &impl Machine) {
 
 /// Installs the program by which tests write as pvenet will: see `src/bin/rust-write.rs`.
 pub fn put_rust_write(machine: &impl Machine, program: &str) {
-    machine.write("/usr/local/bin/rust-write.new", std::fs::read(program).expect("cargo built it"));
+    put_program(machine, Path::new(program), "/usr/local/bin/rust-write");
+}
+
+/// Copies a program that cargo built there, without its debug information: machines hold it in memory.
+pub fn put_program(machine: &impl Machine, program: &Path, to: &str) {
+    let new = format!("{to}.new");
+    let stripped = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
+    run(Command::new("strip").arg("-o").arg(stripped.path()).arg(program));
+    machine.write(&new, std::fs::read(stripped.path()).expect("it was just written"));
     // Copied there by a process of the machine: what a test itself holds open for writing while
     // another test forks can't be run for a moment (ETXTBSY).
-    let [from, to] = ["/usr/local/bin/rust-write.new", "/usr/local/bin/rust-write"].map(|p| machine.argument(p));
-    machine.run(["cp".into(), from, to]).ok();
-    machine.chmod("/usr/local/bin/rust-write", 0o755);
-    machine.remove("/usr/local/bin/rust-write.new");
+    machine.run(["cp".into(), machine.argument(&new), machine.argument(to)]).ok();
+    machine.chmod(to, 0o755);
+    machine.remove(&new);
 }
 
 /// Names of the snapshots, oldest first by name.

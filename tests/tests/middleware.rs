@@ -6,7 +6,7 @@ mod common;
 
 use common::{V1, dpkg};
 use rig::ours::like_a_pve_node;
-use rig::{Machine, Node, Suite, need_root};
+use rig::{Authority, Browser, GOOD, Machine, Node, Suite, TICKET, need_root, perl};
 
 const MIDDLEWARE: &str = "pve-network-migration.service";
 const CEILING: &str = "/var/lib/pve-network-rs/ceiling";
@@ -71,5 +71,63 @@ fn under_its_unit_it_logs_and_lowers_the_ceiling() {
         let log = node.sh("cat /var/log/pve-network/migration.log").ok().stdout;
         assert!(log.lines().count() >= 5 && log.contains("\"reason\":\"refused\""), "{log}");
         assert!(metrics(&node).contains("pve_network_breaker_opened_total 1"));
+    }
+}
+
+/// As docs/middleware.md says it: pveproxy on loopback, the unit with --front on the node's address.
+#[test]
+fn in_front_of_pveproxy_a_browser_notices_nothing() {
+    const CONSOLE: &str = "/api2/json/nodes/pve1/qemu/100/vncwebsocket?port=5900&vncticket=x";
+    const LIST: &str = "/api2/json/nodes/pve1/network";
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        if !need_root() {
+            return;
+        }
+        let authority = Authority::new("Proxmox Virtual Environment");
+        let node = Node::with_packages(suite, &["ifupdown2"]).named("pve1");
+        like_a_pve_node(&node);
+        // Booting would bring the network up, which this is not about.
+        node.sh("rm -f /etc/systemd/system/*/networking.service /etc/systemd/system/*/*/networking.service").ok();
+        perl::put(&node, env!("CARGO_BIN_EXE_pveproxy"), &authority, "pve1");
+        dpkg(&node, &["-i"], &V1).ok();
+        node.write("/etc/default/pve-network-rs", "MIDDLEWARE_OPTIONS=\"--front 192.0.2.10:8006\"\n");
+        let node = node.boot();
+        perl::start(&node);
+        node.sh("ip address add 192.0.2.10/24 dev lo").ok();
+        for phase in ["rust-read-only", "rust-basic-write"] {
+            node.run(["migration-ctl", "phase", "set", phase]).ok();
+        }
+        node.run(["migration-ctl", "feature", "enable", "rust_daemon"]).ok();
+        node.systemctl(["start", MIDDLEWARE]).ok();
+
+        let pem = authority.pem();
+        let (front, echoes) = node.inside(move |_| {
+            let cookies = format!("PVELangCookie=de; {TICKET}");
+            let mut browser = Browser::open("192.0.2.10:8006".parse().unwrap(), "pve1", &pem, &cookies).unwrap();
+            let mut front = Vec::new();
+            let mut note = |page: rig::Page| front.push((page.status, page.header("pve-network-backend").to_owned()));
+            for _ in 0..3 {
+                note(browser.get("/").unwrap());
+                note(browser.get(LIST).unwrap());
+                note(browser.get("/api2/extjs/nodes/pve1/network").unwrap());
+            }
+            // Another node's automation, on the same address, with a token: a write by Rust.
+            let mut other = Browser::open("192.0.2.10:8006".parse().unwrap(), "pve1", &pem, "").unwrap();
+            note(other.ask("POST", LIST, &[("Authorization", GOOD)], "iface=eno7&type=eth").unwrap());
+            let mut socket = browser.websocket(CONSOLE).unwrap();
+            let echoes = (0..50u8).all(|n| socket.echo(&[n; 1000]).unwrap() == [n; 1000]);
+            socket.close().unwrap();
+            (front, echoes)
+        });
+        let by = |who: &str| (200, who.to_owned());
+        for three in front[..9].chunks(3) {
+            assert_eq!(three, [by(""), by("rust"), by("rust")], "{}", suite.name());
+        }
+        assert_eq!(front[9], by("rust"));
+        assert!(echoes, "a console shows what was sent");
+        assert!(node.text("/etc/network/interfaces.new").contains("iface eno7 inet manual"));
+        let text = metrics(&node);
+        let used = |line: &&str| line.starts_with("pve_network_fallback_total") && !line.ends_with(" 0");
+        assert_eq!(text.lines().filter(used).count(), 0, "{text}");
     }
 }

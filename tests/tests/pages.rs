@@ -7,29 +7,25 @@ mod common;
 
 use std::time::Duration;
 
-use rig::ours::{INTERFACES, like_a_pve_node, put_rust_write, sealing};
-use rig::{Deb, Keyring, Machine, Node, Pmxcfs, Suite, dist, need_fuse, need_root, page};
+use rig::ours::{like_a_pve_node, put_rust_write, sealing};
+use rig::{Authority, Deb, Keyring, Machine, Node, Pmxcfs, Suite, cables, dist, need_fuse, need_root, page, perl};
 
 const PVESH: &str = include_str!("../stand-ins/pvesh");
 const PACKAGE: &str = "/root/pve-network-rs_0.1.0-1_amd64.deb";
 
-/// A booted canary with ifupdown2 and somebody at Perl's port; the package lies in `/root`.
-fn canary(suite: Suite, cluster: &Pmxcfs, name: &str, deb: &Deb) -> Node {
-    let node = Node::with_packages(suite, &["ifupdown2"]).named(name).in_cluster(cluster, name);
+/// A booted canary with ifupdown2, a router at its cable, and Perl's API; the package lies in `/root`.
+fn canary(suite: Suite, cluster: &Pmxcfs, authority: &Authority, name: &str, deb: &Deb) -> Node {
+    let node = Node::with_packages(suite, &["curl", "ifupdown2"]).named(name).in_cluster(cluster, name);
     like_a_pve_node(&node);
-    // The rig has no cards to put into a bridge.
-    let running =
-        INTERFACES.replace("iface eno1 inet manual\n\n", "").replace("bridge-ports eno1", "bridge-ports none");
-    node.write("/etc/network/interfaces", running);
     node.put_file(deb.path(), PACKAGE);
     node.write_program("/usr/bin/pvesh", PVESH);
     put_rust_write(&node, env!("CARGO_BIN_EXE_rust-write"));
+    perl::put(&node, env!("CARGO_BIN_EXE_pveproxy"), authority, name);
     // Booting would bring the network up before anybody looks.
     node.sh("rm -f /etc/systemd/system/*/networking.service /etc/systemd/system/*/*/networking.service").ok();
     let node = node.boot();
-    node.mkdir("/run/network"); // networking.service makes it, and ifupdown2 has its lock there
-    node.sh("ip link set lo up && systemd-run --quiet --unit=perl-api systemd-socket-activate -l 127.0.0.1:8006 sleep infinity")
-        .ok();
+    cables::plug(&node);
+    perl::start(&node);
     node
 }
 
@@ -69,8 +65,8 @@ fn the_playbook_can_be_followed_from_the_page() {
     workstation.put_file(&dist::debseal(), "/usr/bin/debseal");
     workstation.chmod("/usr/bin/debseal", 0o755);
     workstation.write("/root/release.pgp", key.certificate());
-    let cluster = Pmxcfs::with(["pve1", "pve2"]);
-    let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Bookworm, &cluster, name, &deb));
+    let (cluster, authority) = (Pmxcfs::with(["pve1", "pve2"]), Authority::new("Proxmox Virtual Environment"));
+    let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Bookworm, &cluster, &authority, name, &deb));
     follow("PLAYBOOK.md", &[("workstation", &workstation), ("pve1", &one), ("pve2", &two)]);
 }
 
@@ -81,8 +77,8 @@ fn the_runbook_and_the_symptoms_can_be_followed_from_the_page() {
     }
     let deb = sealing().build();
     for name in ["RUNBOOK.md", "TROUBLESHOOTING.md"] {
-        let cluster = Pmxcfs::with(["pve1", "pve2"]);
-        let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Trixie, &cluster, name, &deb));
+        let (cluster, authority) = (Pmxcfs::with(["pve1", "pve2"]), Authority::new("Proxmox Virtual Environment"));
+        let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Trixie, &cluster, &authority, name, &deb));
         for node in [&one, &two] {
             node.run(["dpkg", "-i", PACKAGE]).ok();
         }

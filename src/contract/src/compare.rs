@@ -41,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// Whether noise may hide it.
-    const fn can_be_noise(self) -> bool {
+    pub(crate) const fn can_be_noise(self) -> bool {
         matches!(self, Self::Value | Self::Order)
     }
 

@@ -4,15 +4,13 @@
 
 #[path = "middleware/node.rs"]
 mod node;
-#[path = "middleware/perl.rs"]
-mod perl;
 mod rig;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use node::{Answer, LIST, Node, Plan, request};
-use perl::{GOOD, NOBODY, READER, TICKET};
+use pveproxy::{GOOD, NOBODY, READER, TICKET};
 
 const CREATE: &str = "type=eth&iface=eno9";
 
@@ -454,81 +452,6 @@ fn a_websocket_goes_through() {
         stream.write_all(word.as_bytes()).unwrap();
         assert_eq!(read_until(&mut stream, word.to_uppercase().as_bytes()), word.to_uppercase());
     }
-}
-
-/// A browser's connection to the front: TLS, the cluster's authority, the node's name.
-fn browser(node: &Node) -> rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream> {
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(node.authority.pem().as_bytes()).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connection = rustls::ClientConnection::new(std::sync::Arc::new(config), "pve1".try_into().unwrap()).unwrap();
-    let stream = std::net::TcpStream::connect(node.address(2)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    rustls::StreamOwned::new(connection, stream)
-}
-
-#[test]
-fn the_front_is_pveproxy_to_a_browser() {
-    let node = Node::planned(Plan { arguments: vec!["--front", "127.0.0.1:0"], ..Plan::default() });
-    let ask = |request: &str| {
-        let mut stream = browser(&node);
-        stream.write_all(request.as_bytes()).unwrap();
-        (Answer::read(&mut stream), stream.conn.peer_certificates().unwrap()[0].clone())
-    };
-    let (page, first) = ask(&request("GET", "/", TICKET, ""));
-    assert_eq!((page.status, page.header("pve-network-backend")), (200, ""));
-    let (list, _) = ask(&request("GET", LIST, TICKET, ""));
-    assert_eq!((list.status, list.header("pve-network-backend")), (200, "rust"));
-    // In the web interface's own form as well, and as it takes it.
-    let (list, _) = ask(&request("GET", "/api2/extjs/nodes/pve1/network?_dc=17", TICKET, ""));
-    assert_eq!((list.status, list.header("pve-network-backend")), (200, "rust"));
-    assert_eq!(list.json()["success"], 1, "{list:?}");
-    node.behave("400");
-    let (refused, _) = ask(&request("GET", "/api2/extjs/nodes/pve1/network/eno1", TICKET, ""));
-    assert_eq!((refused.status, &refused.json()["success"]), (200, &0.into()), "{refused:?}");
-    assert_eq!(refused.json()["status"], 400);
-    node.behave("ok");
-    // What is ours elsewhere is not there.
-    for target in ["/api2/html/nodes/pve1/network", "/health", "/operations/20260101-000000-1-0-feed"] {
-        let (answer, _) = ask(&request("GET", target, TICKET, ""));
-        assert_eq!((answer.status, answer.header("pve-network-backend")), (200, ""), "{target}");
-        assert_eq!(node.perl.came().pop().unwrap().target, target);
-    }
-    let (none, _) = ask(&request("GET", LIST, "", ""));
-    assert_eq!((none.status, none.header("pve-network-backend")), (401, "perl"), "no ticket, whoever connects");
-    // A websocket, as noVNC opens it.
-    let mut stream = browser(&node);
-    let head = request("GET", "/api2/json/nodes/pve1/qemu/100/vncwebsocket", TICKET, "");
-    stream
-        .write_all(head.replace("Connection: close", "Connection: Upgrade\r\nUpgrade: websocket").as_bytes())
-        .unwrap();
-    let mut seen = [0; 4096];
-    let length = std::io::Read::read(&mut stream, &mut seen).unwrap();
-    assert!(seen[..length].starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&seen[..length]));
-    stream.write_all(b"frames").unwrap();
-    std::io::Read::read_exact(&mut stream, &mut seen[..6]).unwrap();
-    assert_eq!(&seen[..6], b"FRAMES");
-    // A certificate that is renewed is shown from then on; one that can't be used is not.
-    let renewed = node.authority.sign("pve1");
-    node.service.setup().file("etc/pve/local/pve-ssl.key", &renewed.key);
-    node.service.setup().file("etc/pve/local/pve-ssl.pem", &renewed.certificate);
-    node.until("the new certificate", || ask(&request("GET", "/", TICKET, "")).1 != first);
-    node.service.setup().file("etc/pve/local/pve-ssl.key", "no key\n");
-    node.until("the journal says so", || {
-        assert_eq!(ask(&request("GET", "/", TICKET, "")).0.status, 200);
-        node.service.stderr().contains("stays in use")
-    });
-    // Somebody who speaks no TLS, or too little, costs nobody anything.
-    let mut plain = std::net::TcpStream::connect(node.address(2)).unwrap();
-    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    assert_eq!(Answer::read(&mut plain).status, 0);
-    assert_eq!(ask(&request("GET", "/", TICKET, "")).0.status, 200);
 }
 
 #[test]

@@ -3,8 +3,6 @@
 
 #[path = "middleware/node.rs"]
 mod node;
-#[path = "middleware/perl.rs"]
-mod perl;
 mod rig;
 
 use std::fs;
@@ -89,7 +87,7 @@ fn rust_answers_and_perl_steps_in_only_where_nothing_happened() {
     assert_eq!((answer.status, answer.body.contains("unable to find bridge port")), (500, true), "{answer:?}");
     assert_eq!((node.perl.came().len(), last(&node, 4).1), (0, false));
     // What the daemon does not do is Perl's, and no fallback.
-    let answer = node.request("PUT", LIST, perl::GOOD, "");
+    let answer = node.request("PUT", LIST, pveproxy::GOOD, "");
     assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
     assert_eq!(last(&node, 5), ("perl".to_owned(), false, "not-handled".to_owned()));
 

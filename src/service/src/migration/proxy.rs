@@ -16,6 +16,7 @@ use migration::route::{Format, for_daemon, form_value};
 use migration::{Backend, Route, Standing, Target, choose, route};
 use rustls::ServerConfig;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::access::{Access, Peer};
@@ -242,6 +243,8 @@ impl Proxy {
                             let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
                             // It ends when either side does.
                             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                            // Said to both in TLS's own words, also when one of them broke off.
+                            let _ = tokio::join!(client.shutdown(), server.shutdown());
                         }
                     });
                     let (parts, _) = answer.into_parts();

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pveproxy::{Authority, GOOD, Perl, WWW_KEY};
 use serde_json::Value;
 
-use crate::perl::{Authority, GOOD, Perl, WWW_KEY};
 use crate::rig::{MIDDLEWARE, Service, Setup};
 
 pub const LIST: &str = "/api2/json/nodes/pve1/network";
