@@ -200,7 +200,7 @@ fn canary(source: &Source<'_>, field: &Field<'_>, out: &mut Migration) -> Result
         match entry.key.get() {
             "order" => out.canary_order = canary_order(source, &entry)?,
             "prometheus" => {
-                let allowed = "http://HOST:PORT[/PATH] or https://HOST[:PORT][/PATH], without user and password";
+                let allowed = "http[s]://HOST[:PORT][/PATH]";
                 let url = source.string(&entry, allowed)?;
                 if !is_url(url) {
                     return Err(source.wrong(&entry, allowed));

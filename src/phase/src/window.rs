@@ -9,18 +9,19 @@ pub struct ChangeWindow {
     /// From Monday on.
     days: [bool; 7],
     /// Minutes since midnight.
-    from: i64,
+    from: u16,
     /// The same; not after `from` if the window ends on the day after it began.
-    to: i64,
+    to: u16,
 }
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const DAY: i64 = 24 * 60;
+/// Minutes.
+const DAY: u16 = 24 * 60;
 
 impl ChangeWindow {
     /// What may be written.
     pub const ALLOWED: &'static str =
-        "days and hours in UTC, such as \"Mon-Thu 07:00-15:00\" or \"Sat,Sun 22:00-02:00\"";
+        "days and hours in UTC: Mon-Thu 07:00-15:00";
 
     /// Understands a text.
     pub fn parse(text: &str) -> Option<Self> {
@@ -36,11 +37,12 @@ impl ChangeWindow {
                 on[at] = true;
             }
         }
-        let minutes = |text: &str| -> Option<i64> {
+        let minutes = |text: &str| -> Option<u16> {
             let (h, m) = text.split_once(':')?;
             let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-            let (hours, minutes): (i64, i64) = (h.parse().ok()?, m.parse().ok()?);
-            (digits(h) && digits(m) && minutes < 60 && hours * 60 + minutes <= DAY).then_some(hours * 60 + minutes)
+            let (hours, minutes): (u16, u16) = (h.parse().ok()?, m.parse().ok()?);
+            (digits(h) && digits(m) && hours <= 24 && minutes < 60 && hours * 60 + minutes <= DAY)
+                .then(|| hours * 60 + minutes)
         };
         let (from, to) = hours.split_once('-')?;
         let (from, to) = (minutes(from)?, minutes(to)?);
@@ -52,12 +54,9 @@ impl ChangeWindow {
         let minute = seconds.div_euclid(60);
         // 1 January 1970 was a Thursday.
         let on = |day: i64| usize::try_from((day + 3).rem_euclid(7)).is_ok_and(|day| self.days[day]);
-        let (day, at) = (minute.div_euclid(DAY), minute.rem_euclid(DAY));
-        if self.from < self.to {
-            on(day) && (self.from..self.to).contains(&at)
-        } else {
-            on(day) && at >= self.from || on(day - 1) && at < self.to
-        }
+        let (day, at) = (minute.div_euclid(DAY.into()), minute.rem_euclid(DAY.into()));
+        let (from, to) = (i64::from(self.from), i64::from(self.to));
+        if from < to { on(day) && (from..to).contains(&at) } else { on(day) && at >= from || on(day - 1) && at < to }
     }
 }
 
