@@ -185,7 +185,7 @@ fn latency(node: &Node, authority: &Authority) -> Vec<Value> {
 fn next(number: usize, client: usize) -> (&'static str, &'static str, &'static str) {
     const ONE: &str = "/api2/json/nodes/pve1/network/vmbr0";
     const NEW: &str = "/api2/json/nodes/pve1/network/vmbr7";
-    if client == 0 && number % 5 == 0 {
+    if client == 0 && number.is_multiple_of(5) {
         return match number / 5 % 4 {
             0 => ("POST", LIST, "iface=vmbr7&type=bridge&autostart=1"),
             1 => ("PUT", NEW, "type=bridge&autostart=1&comments=load"),
