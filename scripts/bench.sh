@@ -1,6 +1,6 @@
 #!/bin/sh
 # bench.sh [PART…]: our package against the same payload without scripts and with scripts in bash; our
-# snapshots against cp, rsync, tar and etckeeper. See tests/src/bin/bench.rs.
+# snapshots against cp, rsync, tar and etckeeper; our middleware against nginx. See tests/src/bin/bench/.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,8 @@
 //! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
 //! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
-//! `packages`, `booted`, `snapshots`, `operators`, `network`, `gate`.
+//! `packages`, `booted`, `snapshots`, `operators`, `network`, `gate`, `service`.
+
+mod service;
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -18,6 +20,12 @@ const BOOTED_ROUNDS: usize = 5;
 type Times = BTreeMap<(String, &'static str), Vec<f64>>;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == service::CLIENTS_OF_LOAD
+    {
+        return service::clients(rest);
+    }
     if !need_root() {
         eprintln!("the bench installs packages in throw-away roots and needs root");
         std::process::exit(1);
@@ -26,8 +34,7 @@ fn main() {
     // Made only for who asks: packing them takes longer than most parts.
     let variants = LazyCell::new(|| variants(&key));
     let mut times = Times::new();
-    let asked: Vec<String> = std::env::args().skip(1).collect();
-    let wants = |part: &str| asked.is_empty() || asked.iter().any(|a| a == part);
+    let wants = |part: &str| arguments.is_empty() || arguments.iter().any(|a| a == part);
     if wants("packages") {
         packages(&variants, ROUNDS, false, &mut times);
     }
@@ -49,7 +56,8 @@ fn main() {
         judge_files(&key, &mut times);
     }
     let resident = if wants("packages") { resident(&variants) } else { Vec::new() };
-    report(&times, &resident);
+    let services = if wants("service") { service::run() } else { Vec::new() };
+    report(&times, &resident, services);
 }
 
 struct Variant {
@@ -455,8 +463,7 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn report(times: &Times, resident: &[(String, u64)]) {
-    let mut rows = Vec::new();
+fn report(times: &Times, resident: &[(String, u64)], mut rows: Vec<serde_json::Value>) {
     println!("{:<28} {:>10}  {:<18} {:>10} {:>8}", "median", "ours", "peer", "peer's", "ratio");
     let names: Vec<&String> = times.keys().filter(|(_, who)| *who == "ours").map(|(what, _)| what).collect();
     for what in names {
