@@ -118,10 +118,13 @@ pub fn parse(bytes: &[u8]) -> Result<Interfaces, ParseError> {
     Ok(Interfaces { stanzas: parser.stanzas })
 }
 
+/// A line's number, and its text with those that continue it.
+type Line<'a> = (usize, Cow<'a, [u8]>);
+
 /// Joins continued lines, drops blank ones and comments. As in ifupdown, a comment ends with its
 /// line even if a backslash stands there, so that it can't swallow a live line.
-fn logical_lines(bytes: &[u8]) -> Result<Vec<(usize, Cow<'_, [u8]>)>, ParseError> {
-    let mut out: Vec<(usize, Cow<'_, [u8]>)> = Vec::new();
+fn logical_lines(bytes: &[u8]) -> Result<Vec<Line<'_>>, ParseError> {
+    let mut out: Vec<Line<'_>> = Vec::new();
     let mut continues = false;
     for (number, raw) in bytes.split(|b| *b == b'\n').enumerate() {
         let line = number + 1;
