@@ -20,8 +20,7 @@ const DAY: u16 = 24 * 60;
 
 impl ChangeWindow {
     /// What may be written.
-    pub const ALLOWED: &'static str =
-        "days and hours in UTC: Mon-Thu 07:00-15:00";
+    pub const ALLOWED: &'static str = "days and hours in UTC: Mon-Thu 07:00-15:00";
 
     /// Understands a text.
     pub fn parse(text: &str) -> Option<Self> {

@@ -376,11 +376,11 @@ mod tests {
         };
         let target = |role, n| Target { ip: ip(n), role };
         let asked = |answered: &[Target], before: &[u8], now: &[u8]| to_ask(answered, &kernel(before), &kernel(now));
-        let (gateway, peer) = (target(Role::Gateway, 1), target(Role::Peer, 7));
-        assert_eq!(asked(&[gateway.clone(), peer.clone()], &[1], &[1]), [gateway.clone(), peer.clone()]);
-        assert_eq!(asked(&[peer.clone()], &[1], &[1]), [peer.clone()], "it was silent");
-        assert_eq!(asked(&[gateway.clone()], &[1], &[2]), [target(Role::Gateway, 2)], "another is one now");
-        assert_eq!(asked(&[], &[], &[1]), [gateway.clone()], "the first one has to answer");
-        assert_eq!(asked(&[gateway, peer.clone()], &[1], &[]), [peer]);
+        let (gateway, peer) = (|| target(Role::Gateway, 1), || target(Role::Peer, 7));
+        assert_eq!(asked(&[gateway(), peer()], &[1], &[1]), [gateway(), peer()]);
+        assert_eq!(asked(&[peer()], &[1], &[1]), [peer()], "it was silent");
+        assert_eq!(asked(&[gateway()], &[1], &[2]), [target(Role::Gateway, 2)], "another is one now");
+        assert_eq!(asked(&[], &[], &[1]), [gateway()], "the first one has to answer");
+        assert_eq!(asked(&[gateway(), peer()], &[1], &[]), [peer()]);
     }
 }

@@ -163,7 +163,7 @@ fn latency(node: &Node, authority: &Authority) -> Vec<Value> {
             };
             (0..=ROUNDS).map(round).skip(1).collect()
         });
-        let of = |figure: &dyn Fn(&[(f64, f64); 3]) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
+        let of = |figure: &dyn Fn(&Round) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
         let [direct, ours, nginx] = [0, 1, 2].map(|who| of(&|round| round[who].0));
         let [ours_p99, nginx_p99] = [1, 2].map(|who| of(&|round| round[who].1));
         // Of each round by itself: what slows the machine for a while slows all three.
@@ -180,6 +180,9 @@ fn latency(node: &Node, authority: &Authority) -> Vec<Value> {
     }
     rows
 }
+
+/// What each of the three took in one round: median and 99th percentile in microseconds.
+type Round = [(f64, f64); 3];
 
 /// One client's next request: mostly what people look at, some of it Perl's; the first client writes as well.
 fn next(number: usize, client: usize) -> (&'static str, &'static str, &'static str) {
