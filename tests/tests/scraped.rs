@@ -52,6 +52,9 @@ fn watched() -> Node {
     cables::plug(&node);
     perl::start(&node);
     node.systemctl(["start", "prometheus.service"]).ok();
+    // Until it has read its files it answers with 503.
+    let ready = "curl --silent --fail --retry 50 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready";
+    node.sh(ready).ok();
     for phase in ["rust-read-only", "rust-basic-write"] {
         node.run(["migration-ctl", "phase", "set", phase]).ok();
     }
