@@ -117,8 +117,8 @@ fn the_package_upgraded_removed_or_purged_meanwhile_takes_it_back() {
             _ => node.run(["dpkg", "-P", NAME]).ok(),
         };
         assert_eq!(node.exists("/usr/bin/pvenet"), how == "upgrade");
-        ended(&node).code(1).says("going back");
-        assert_eq!(network(&node), old, "{how}");
+        let said = ended(&node).code(1).says("going back").stdout;
+        assert_eq!(network(&node), old, "{how}: {said}");
         guests_are_plugged_in(&node, how);
         if how == "purge" {
             assert!(!node.exists(STATE), "{:?}", node.ls(STATE));
@@ -135,4 +135,37 @@ fn the_package_upgraded_removed_or_purged_meanwhile_takes_it_back() {
     guardians(&node, 0);
     assert_eq!(network(&node), old);
     guests_are_plugged_in(&node, "purged and killed");
+}
+
+#[test]
+fn who_slept_through_a_purge_takes_the_network_back_without_the_package() {
+    if !need_root() {
+        return;
+    }
+    for backup in [false, true] {
+        let node = node();
+        let old = network(&node);
+        if backup {
+            // The operator's own: it keeps the state folder, where everything else in it goes.
+            node.write(&format!("{STATE}/manual-backups/mine"), "by hand\n");
+        }
+        node.write(NEW, good());
+        begin(&node, "pvenet apply --yes --confirm 300");
+        reaches(&node, &["waiting"]);
+        for who in ["pvenet apply --yes", " guardian "] {
+            assert!(signal(&node, "STOP", who) > 0, "{who}");
+        }
+        node.run(["dpkg", "-P", NAME]).ok();
+        let left = if backup { vec!["manual-backups"] } else { Vec::new() };
+        assert_eq!(if node.exists(STATE) { node.ls(STATE) } else { Vec::new() }, left);
+        assert!(network(&node) != old, "they did not sleep");
+        for who in ["pvenet apply --yes", " guardian "] {
+            signal(&node, "CONT", who);
+        }
+        ended(&node).code(1).says("the package is being removed").says("the network is as it was");
+        guardians(&node, 0);
+        assert_eq!(network(&node), old, "backup: {backup}");
+        guests_are_plugged_in(&node, "asleep");
+        assert_eq!(if node.exists(STATE) { node.ls(STATE) } else { Vec::new() }, left);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use history::take_back;
 use host::{Clock, Result};
 
-use super::record::{Record, State, Wish};
+use super::record::{Record, State, Wish, unless_purged};
 use super::wanted::{left_over, missing};
 use super::{boot_id, guardian, mend, now_ms, reload};
 use crate::Node;
@@ -28,10 +28,11 @@ pub(super) fn go(node: &Node, record: &mut Record, why: &str) -> Result<()> {
     record.why.get_or_insert_with(|| why.to_owned());
     record.enter(store, State::RollingBack, now_ms() + PATIENCE_MS)?;
     // After a purge nothing of ours is there to be put back, and dpkg has put the files back already.
-    if !record.paths.is_empty() && store.path("").is_dir() {
+    if !record.paths.is_empty() {
         let took = u64::try_from(Clock::System.now().seconds() - record.started).unwrap_or(0);
-        let lines = take_back(store, &record.id, &record.snapshot, &record.phase, Duration::from_secs(took))?;
-        record.notes.extend(lines);
+        let took = Duration::from_secs(took);
+        let lines = unless_purged(store, || take_back(store, &record.id, &record.snapshot, &record.phase, took))?;
+        record.notes.extend(lines.unwrap_or_default());
     }
     if record.reached.touched_kernel() && record.boot == boot_id(store) {
         match kernel(record) {
@@ -40,9 +41,7 @@ pub(super) fn go(node: &Node, record: &mut Record, why: &str) -> Result<()> {
         }
     }
     record.enter(store, State::RolledBack, now_ms())?;
-    if store.path("").is_dir() {
-        Wish::forget(store)?;
-    }
+    unless_purged(store, || Wish::forget(store))?;
     guardian::tidy(store, &record.id);
     Ok(())
 }

@@ -71,7 +71,7 @@ fn facts(store: &Store, record: &Record, turn: bool, guarded: bool) -> Facts {
         guarded,
         rebooted: record.boot != boot_id(store),
         left_ms: left(record.deadline),
-        fenced: store.fenced() || !store.path("").is_dir(),
+        fenced: store.fenced() || record::purged(store),
         intact: is_intact(store, record),
         wish: Wish::of(store, &record.id),
     }

@@ -135,6 +135,28 @@ pub struct Record {
     pub targets: Vec<Target>,
 }
 
+/// Whether dpkg purges the package, or has: its lock goes last, after the record, and what an operator put aside in
+/// the state folder keeps that folder alone.
+pub(super) fn purged(store: &Store) -> bool {
+    !store.path(FILE).exists() && (store.fenced() || !store.path("lock").exists())
+}
+
+/// What `work` returns; `None` when the package is purged, before or meanwhile: then nothing of ours is there to be
+/// written, and nobody to read it.
+///
+/// # Errors
+/// Those of `work` while the package is there.
+pub(super) fn unless_purged<T>(store: &Store, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if purged(store) {
+        return Ok(None);
+    }
+    match work() {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if purged(store) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 const FILE: &str = "apply.json";
 const WISH: &str = "apply.wish.json";
 
@@ -148,16 +170,12 @@ impl Record {
         state::read(&path).map_err(|e| e.way_out(format!("look at it, then `rm {}`", path.display())))
     }
 
-    /// Makes it the one on disk, durably. Where the state folder is gone, the package was purged, and nobody will
-    /// ask for it.
+    /// Makes it the one on disk, durably; not once the package is purged, when nobody will ask for it.
     ///
     /// # Errors
     /// It can't be written.
     pub fn write(&self, store: &Store) -> Result<()> {
-        if !store.path("").is_dir() {
-            return Ok(());
-        }
-        state::write(&store.path(FILE), self, 0o640)
+        unless_purged(store, || state::write(&store.path(FILE), self, 0o640)).map(drop)
     }
 
     /// Goes on to the next state, on disk first.
