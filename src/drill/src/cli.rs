@@ -30,6 +30,10 @@ pub(crate) struct Cli {
     /// What a package captures whose scripts don't carry it
     #[arg(long, value_name = "TOML")]
     pub(crate) hooks: Option<PathBuf>,
+    /// Cut each file of the payload after 64 KiB: most of a run is dpkg unpacking programs. For packages whose
+    /// scripts run none of their own
+    #[arg(long, conflicts_with_all = ["meanwhile", "cluster"])]
+    pub(crate) light: bool,
     /// The Debian release
     #[arg(long, value_enum, default_value_t = Suite::Bookworm)]
     pub(crate) suite: Suite,

@@ -110,7 +110,7 @@ fn drill(cli: &Cli) -> Result<(String, bool)> {
     };
     let suite = machines::Suite::from(cli.suite);
     let root = machines::roots::base(&roots(cli)?, suite, &[])?;
-    let subject = Arc::new(Subject::read(&cli.file, cli.old.as_deref(), cli.hooks.as_deref())?);
+    let subject = Arc::new(Subject::read(&cli.file, cli.old.as_deref(), cli.hooks.as_deref(), cli.light)?);
     let trials = cli.hooks.is_none();
     let stages = Stages::make(&root, &subject, &flows, trials, cli.cluster)?;
     let report = Report::new(&subject.policy.package, &subject.version, suite.name(), cli.seed);

@@ -153,7 +153,8 @@ impl Machine {
     }
 
     fn spawn(&self, argv: &[String], input: Stdio, output: &File) -> Result<Child> {
-        let mut command = Command::new(&argv[0]);
+        // By its path: with an environment of its own for it, std would look for a mere name by forking all of us.
+        let mut command = Command::new(Path::new("/usr/bin").join(&argv[0]));
         let copy = || output.try_clone().doing(|| "cannot share a file");
         command
             .args(&argv[1..])

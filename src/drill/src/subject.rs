@@ -1,7 +1,8 @@
 //! The package under test, and the packages that come into its way.
 //!
 //! dpkg is run on them thousands of times, so each is written anew without compression. The control
-//! files and the payload stay byte for byte what they were, and so does what a manifest says of them.
+//! files and the payload stay byte for byte what they were, and so does what a manifest says of them; but
+//! with `--light`, where long files are cut and the manifest tells so.
 
 use std::path::{Path, PathBuf};
 
@@ -42,10 +43,13 @@ pub const BREAKS: &str = "breaks.deb";
 /// One that ships every file of it, so that it disappears.
 pub const TAKEOVER: &str = "takeover.deb";
 
+/// What `--light` leaves of each file, in bytes: more than any script, configuration or unit has.
+const LIGHT: u64 = 64 << 10;
+
 impl Subject {
     /// Reads the package, its predecessor (made from it if there is none), and the policy that it
-    /// carries or that `hooks` holds.
-    pub fn read(new: &Path, old: Option<&Path>, hooks: Option<&Path>) -> Result<Self> {
+    /// carries or that `hooks` holds. `light`: with its long files cut.
+    pub fn read(new: &Path, old: Option<&Path>, hooks: Option<&Path>, light: bool) -> Result<Self> {
         let mut deb = Deb::open(new)?;
         let own = || std::fs::read("/proc/self/exe").doing(|| "cannot read this program");
         let writer = if hooks.is_none() { Some(own()?) } else { None };
@@ -71,13 +75,13 @@ impl Subject {
             writer,
             debs: Vec::new(),
         };
-        let data = deb.plain_data()?;
-        let files = deb.control_files().to_vec();
+        let (files, data) = content(&mut deb, light).map_err(|e| e.context(new.display()))?;
         let before = match old {
             Some(old) => {
-                let mut old = Deb::open(old)?;
-                let data = old.plain_data()?;
-                write(old.control_files(), &data)?
+                let (files, data) = Deb::open(old)
+                    .and_then(|mut deb| content(&mut deb, light))
+                    .map_err(|e| e.context(old.display()))?;
+                write(&files, &data)?
             }
             None => write(&predecessor(&files, &subject.version)?, &data)?,
         };
@@ -98,6 +102,24 @@ impl Subject {
         ];
         Ok(subject)
     }
+}
+
+/// Control files and payload.
+fn content(deb: &mut Deb, light: bool) -> Result<(Vec<ControlMember>, Vec<u8>)> {
+    let (mut files, data) = (deb.control_files().to_vec(), deb.plain_data()?);
+    if !light {
+        return Ok((files, data));
+    }
+    if files.iter().any(|f| f.name == manifest::SIGNATURE_NAME) {
+        return Err(Error::new("it is signed, and a signed package can't be cut").way_out("leave out --light"));
+    }
+    let data = tarball::cut_payload(&data, LIGHT)?;
+    if let Some(sealed) = files.iter_mut().find(|f| f.name == manifest::NAME) {
+        let mut manifest = Manifest::parse(&sealed.bytes)?;
+        manifest.payload = tarball::payload("data.tar", &mut &data[..])?;
+        sealed.bytes = manifest.to_bytes()?;
+    }
+    Ok((files, data))
 }
 
 /// An archive without a member.

@@ -16,7 +16,7 @@ use crate::{compress, manifest};
 /// More control files than any package has; each is compared with all that are listed.
 const MAX_CONTROL_FILES: usize = 1000;
 
-pub use write::{control_archive, plain_control_archive};
+pub use write::{control_archive, cut_payload, plain_control_archive};
 
 /// One file of a control archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

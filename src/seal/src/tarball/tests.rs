@@ -210,3 +210,28 @@ proptest! {
         let _ = payload("data.tar.xz", &mut &bytes[..]);
     }
 }
+
+#[test]
+fn a_payload_that_is_cut_keeps_every_path_and_says_the_new_sizes() {
+    let long_name = format!("./{}", "n".repeat(200));
+    let tar = Tar::new()
+        .dir("./")
+        .dir("./usr/")
+        .file("./usr/long", &[b'x'; 3000])
+        .member("././@LongLink", b'L', format!("{long_name}\0").as_bytes(), "")
+        .file("./cut-name", &[b'y'; 700])
+        .file("./usr/short", b"12345")
+        .hard("./usr/same", "./usr/long")
+        .link("./usr/link", "long")
+        .end();
+    let read = |bytes: &[u8]| payload("data.tar", &mut &bytes[..]).unwrap();
+    let (whole, cut) = (read(&tar), read(&cut_payload(&tar, 600).unwrap()));
+    let paths = |entries: &[crate::manifest::Entry]| entries.iter().map(|e| e.path.clone()).collect::<Vec<_>>();
+    assert_eq!(paths(&cut), paths(&whole));
+    assert!(paths(&cut).contains(&long_name[1..].to_owned()));
+    let sizes: Vec<_> = cut.iter().filter_map(|e| e.size).collect();
+    assert_eq!(sizes, [600, 600, 5, 600]);
+    assert_eq!(cut[2].sha256.as_deref(), Some(crate::hex::sha256(&[b'x'; 600]).as_str()));
+    assert_eq!(read(&cut_payload(&tar, 3000).unwrap()), whole);
+    assert!(cut_payload(&tar[..3 * 512 + 100], 600).is_err());
+}

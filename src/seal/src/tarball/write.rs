@@ -4,7 +4,7 @@
 use host::{Error, Result};
 
 use super::ControlMember;
-use super::header::BLOCK;
+use super::header::{BLOCK, Header, Type};
 use crate::{compress, manifest};
 
 /// The xz-compressed archive of `files`, in their order.
@@ -30,6 +30,41 @@ pub fn plain_control_archive(files: &[ControlMember], mtime: u64) -> Result<Vec<
     Ok(out)
 }
 
+/// The payload `data`, a plain tar, with every file cut off after `limit` bytes: for packages whose unpacking is repeated
+/// thousands of times, and whose programs nobody runs.
+///
+/// # Errors
+/// It is no sound tar.
+pub fn cut_payload(data: &[u8], limit: u64) -> Result<Vec<u8>> {
+    let torn = || Error::new("the payload ends in the middle of a member");
+    let mut out = Vec::new();
+    let mut rest = data;
+    while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
+        if block.iter().all(|b| *b == 0) {
+            break;
+        }
+        let header = Header::parse(block)?;
+        let size = usize::try_from(header.size).map_err(|_| torn())?;
+        let (content, next) = after.split_at_checked(size.next_multiple_of(BLOCK)).ok_or_else(torn)?;
+        let kept = if header.kind == Type::File { header.size.min(limit) } else { header.size };
+        let mut block = *block;
+        block[124..136].copy_from_slice(format!("{kept:011o}\0").as_bytes());
+        put_sum(&mut block);
+        out.extend_from_slice(&block);
+        out.extend_from_slice(content.get(..usize::try_from(kept).map_err(|_| torn())?).ok_or_else(torn)?);
+        out.resize(out.len().next_multiple_of(BLOCK), 0);
+        rest = next;
+    }
+    out.resize(out.len() + 2 * BLOCK, 0);
+    Ok(out)
+}
+
+fn put_sum(block: &mut [u8; BLOCK]) {
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
 fn header(name: &str, kind: u8, mode: u32, size: u64, mtime: u64) -> Result<[u8; BLOCK]> {
     let mut block = [0; BLOCK];
     if mtime >= 1 << 33 || size >= 1 << 33 {
@@ -48,14 +83,12 @@ fn header(name: &str, kind: u8, mode: u32, size: u64, mtime: u64) -> Result<[u8;
     put(116, "0000000");
     put(124, &format!("{size:011o}"));
     put(136, &format!("{mtime:011o}"));
-    put(148, "        ");
     put(257, "ustar\x0000");
     put(265, "root");
     put(297, "root");
     put(329, "0000000");
     put(337, "0000000");
     block[156] = kind;
-    let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    put_sum(&mut block);
     Ok(block)
 }
