@@ -2,7 +2,8 @@
 //! names, in order, and compares what it prints with what the page shows.
 //!
 //! ````text
-//! ```sh on=pve1 exit=3          the machine (or several: on=pve1,pve2), and the exit code if not 0
+//! ```sh on=pve1 exit=3          the machine (or several: on=pve1,pve2), and the exit code if not 0;
+//!                               with=pve2:/root/x: that file of pve2's, brought over before
 //! migration-ctl phase set rust-sdn
 //! ```
 //! ```text                       right after it: lines of its output, in this order
@@ -27,6 +28,8 @@ pub struct Block {
     pub on: Vec<String>,
     /// The exit code that it ends with.
     pub exit: i32,
+    /// Files that are brought over from other machines before.
+    pub with: Vec<(String, String)>,
     /// The commands.
     pub script: String,
     /// What the page shows of the output.
@@ -89,12 +92,20 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Mistake> {
 }
 
 fn block(line: usize, words: &str, script: String) -> Result<Block, Mistake> {
-    let mut block = Block { line, on: Vec::new(), exit: 0, script, shown: None };
+    let mut block = Block { line, on: Vec::new(), exit: 0, with: Vec::new(), script, shown: None };
     for word in words.split_whitespace() {
         match word.split_once('=') {
             Some(("on", names)) => block.on = names.split(',').map(str::to_owned).collect(),
+            Some(("with", file)) if file.contains(":/") => {
+                block.with.extend(file.split_once(':').map(|(from, path)| (from.to_owned(), path.to_owned())));
+            }
             Some(("exit", code)) if code.parse::<i32>().is_ok() => block.exit = code.parse().unwrap_or_default(),
-            _ => return Err(Mistake { line, what: format!("{word:?} is neither on=MACHINE nor exit=CODE") }),
+            _ => {
+                return Err(Mistake {
+                    line,
+                    what: format!("{word:?} is neither on=MACHINE nor exit=CODE nor with=MACHINE:FILE"),
+                });
+            }
         }
     }
     if block.on.is_empty() {
@@ -148,7 +159,7 @@ Words.
 no output of anything
 ```
 
-<!-- sh on=a
+<!-- sh on=a with=b:/root/x
 three
 -->
 
@@ -164,6 +175,7 @@ three
         assert_eq!(found[0].shown.as_deref(), Some("said …\n"));
         assert_eq!((found[1].on[0].as_str(), found[1].script.as_str()), ("a", "three\n"));
         assert_eq!(found[1].shown, None);
+        assert_eq!((found[0].with.len(), found[1].with.as_slice()), (0, &[("b".into(), "/root/x".into())][..]));
     }
 
     #[test]
@@ -171,6 +183,7 @@ three
         for (page, said) in [
             ("x\n```sh\na\n```\n", "line 2: it names no machine"),
             ("```sh on=a code=1\na\n```\n", "line 1: \"code=1\""),
+            ("```sh on=a with=x\na\n```\n", "line 1: \"with=x\""),
             ("```sh on=a exit=x\na\n```\n", "line 1: \"exit=x\""),
             ("```sh on=a\na\n", "line 1: the block has no end"),
         ] {

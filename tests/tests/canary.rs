@@ -8,39 +8,15 @@ mod week;
 use common::{V1, dpkg};
 use phase::Phase;
 use rig::dist::workspace;
-use rig::ours::like_a_pve_node;
 use rig::{Machine, Node, Suite, need_root};
-use week::{DATA, LOG, STATE, Week};
-
-/// The root that other tests with a Prometheus stand on as well.
-const PACKAGES: &[&str] = &["curl", "ifupdown2", "prometheus"];
-
-/// The node after its week, booted, Prometheus running.
-fn after(week: &Week) -> Node {
-    let node = Node::with_packages(Suite::Bookworm, PACKAGES).named("pve1");
-    like_a_pve_node(&node);
-    dpkg(&node, &["-i"], &V1).ok();
-    week.write(&node);
-    // What it scrapes by itself has no part in this.
-    node.write("/etc/prometheus/prometheus.yml", "global: { scrape_interval: 15s }\nscrape_configs: []\n");
-    node.write("/root/week.om", week.metrics());
-    node.sh(&format!(
-        "rm -rf {DATA}; mkdir -p {DATA}; promtool tsdb create-blocks-from openmetrics /root/week.om {DATA} >/root/blocks && chown -R prometheus: {DATA}"
-    ))
-    .ok();
-    let node = node.boot();
-    node.sh("ip link set lo up 2>/dev/null || true; systemctl restart prometheus").ok();
-    let ready = "curl --silent --fail --retry 50 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready";
-    node.sh(ready).ok();
-    node
-}
+use week::{LOG, STATE, Week, after};
 
 #[test]
 fn a_clean_week_is_judged_promoted_and_judged_again_elsewhere() {
     if !need_root() {
         return;
     }
-    let node = after(&Week::until_now(Phase::RustBasicWrite));
+    let node = after(&Week::until_now(Phase::RustBasicWrite), &V1);
     let verdict = node.run(["canary", "gate", "--explain"]).ok().stdout;
     assert!(verdict.starts_with("pass: node pve1 may go from rust-basic-write to rust-advanced"), "{verdict}");
     // What was Prometheus' and what was the log's, shown.

@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
+mod week;
 
+use std::cell::LazyCell;
+use std::ops::Deref;
 use std::time::Duration;
 
+use phase::Phase;
 use rig::ours::{like_a_pve_node, put_rust_write, sealing};
 use rig::{Authority, Deb, Keyring, Machine, Node, Pmxcfs, Suite, cables, dist, need_fuse, need_root, page, perl};
+
+use week::Week;
 
 const PVESH: &str = include_str!("../stand-ins/pvesh");
 const PACKAGE: &str = "/root/pve-network-rs_0.1.0-1_amd64.deb";
@@ -30,17 +36,21 @@ fn canary(suite: Suite, cluster: &Pmxcfs, authority: &Authority, name: &str, deb
 }
 
 /// Runs a page, block by block. Says which block failed, and how.
-fn follow(name: &str, machines: &[(&str, &Node)]) {
+fn follow(name: &str, machines: &[(&str, &dyn Deref<Target = Node>)]) {
     let text = std::fs::read_to_string(dist::workspace().join("docs").join(name)).unwrap();
     let blocks = page::blocks(&text).unwrap_or_else(|mistake| panic!("docs/{name}, {mistake}"));
     assert!(blocks.len() > 3, "docs/{name} has hardly any commands");
     for block in blocks {
         for on in &block.on {
             let place = format!("docs/{name}, line {}, on {on}", block.line);
-            let (_, node) = machines
-                .iter()
-                .find(|(known, _)| known == on)
-                .unwrap_or_else(|| panic!("{place}: there is no such machine"));
+            let machine = |name: &str| {
+                let found = machines.iter().find(|(known, _)| *known == name);
+                &**found.unwrap_or_else(|| panic!("{place}: there is no machine {name}")).1
+            };
+            let node = machine(on);
+            for (from, path) in &block.with {
+                node.write(path, machine(from).read(path));
+            }
             let script = format!("exec 2>&1\ncd /root\n{}", block.script);
             let out = node.call(["bash", "-euo", "pipefail", "-c", &script]).patience(Duration::from_secs(180)).run();
             eprintln!("== {place}\n{}{}", block.script, out.stdout);
@@ -60,14 +70,31 @@ fn the_playbook_can_be_followed_from_the_page() {
     }
     let key = Keyring::new("Release <release@example.invalid>");
     let deb = sealing().signed(&key).build();
-    let workstation = Node::with_packages(Suite::Bookworm, &["libgpgme11"]).named("workstation");
+    let workstation = Node::with_packages(Suite::Bookworm, &["gnupg", "libgpgme11"]).named("workstation");
     workstation.put_file(deb.path(), PACKAGE);
     workstation.put_file(&dist::debseal(), "/usr/bin/debseal");
     workstation.chmod("/usr/bin/debseal", 0o755);
     workstation.write("/root/release.pgp", key.certificate());
     let (cluster, authority) = (Pmxcfs::with(["pve1", "pve2"]), Authority::new("Proxmox Virtual Environment"));
     let [one, two] = ["pve1", "pve2"].map(|name| canary(Suite::Bookworm, &cluster, &authority, name, &deb));
-    follow("PLAYBOOK.md", &[("workstation", &workstation), ("pve1", &one), ("pve2", &two)]);
+    // The same canary when its time has come, made when it has: nobody waits here for a day, or for a week.
+    let bytes = std::fs::read(deb.path()).unwrap();
+    let day = LazyCell::new(|| week::after(&Week::until_now(Phase::RustReadOnly), &bytes));
+    let week = LazyCell::new(|| week::after(&Week::until_now(Phase::RustBasicWrite), &bytes));
+    let behind =
+        Week { name: "pve2", ahead: Some(("pve1", Phase::RustBasicWrite)), ..Week::until_now(Phase::PerlOnly) };
+    let second = LazyCell::new(|| week::after(&behind, &bytes));
+    follow(
+        "PLAYBOOK.md",
+        &[
+            ("workstation", &&workstation),
+            ("pve1", &&one),
+            ("pve2", &&two),
+            ("pve1-in-a-day", &day),
+            ("pve1-in-a-week", &week),
+            ("pve2-in-a-day", &second),
+        ],
+    );
 }
 
 #[test]
@@ -82,7 +109,7 @@ fn the_runbook_and_the_symptoms_can_be_followed_from_the_page() {
         for node in [&one, &two] {
             node.run(["dpkg", "-i", PACKAGE]).ok();
         }
-        follow(name, &[("pve1", &one), ("pve2", &two)]);
+        follow(name, &[("pve1", &&one), ("pve2", &&two)]);
     }
 }
 
@@ -108,6 +135,6 @@ fn the_gates_page_can_be_followed() {
         node.write("/root/next/new.pgp", new.certificate());
         node.write("/root/next/new.fingerprint", new.fingerprint());
         node.write("/root/next/release-revoked.pgp", key.revoked_certificate());
-        follow("gate.md", &[("pve1", &node)]);
+        follow("gate.md", &[("pve1", &&node)]);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use common::{V1, dpkg};
-use rig::ours::{UNITS, like_a_pve_node};
+use rig::ours::{NAME, UNITS, like_a_pve_node};
 use rig::{Authority, Machine, Node, Suite, cables, need_root, perl};
 use serde_json::Value;
 
@@ -28,6 +28,15 @@ scrape_configs:
     static_configs: [ { targets: ['127.0.0.1:9187'] } ]
 ";
 
+/// The same with the alerts that are shipped, and the label that they go by.
+const WITH_RULES: &str = "\
+global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
+rule_files: [rules.yml]
+scrape_configs:
+  - job_name: pve-network
+    static_configs: [ { targets: ['127.0.0.1:9187'], labels: { node: pve1 } } ]
+";
+
 /// Written down here once more: what alerts and dashboards rely on.
 const OPERATIONS: [&str; 9] =
     ["list", "get", "create", "update", "delete", "revert", "reload", "sdn-read", "sdn-write"];
@@ -35,11 +44,12 @@ const REASONS: [&str; 7] = ["refused", "overload", "timeout", "reset", "garbled"
 const BACKENDS: [&str; 3] = ["rust", "legacy", "restore"];
 
 /// A booted node where Rust may apply, with Perl's API and pvesh, watched by Prometheus before anything of ours runs.
-fn watched() -> Node {
+fn watched(config: &str) -> Node {
     let node = Node::with_packages(Suite::Bookworm, &["curl", "ifupdown2", "prometheus"]).named("pve1");
     like_a_pve_node(&node);
     node.write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.10 pve1.example pve1\n");
-    node.write("/etc/prometheus/prometheus.yml", PROMETHEUS);
+    node.write("/etc/prometheus/prometheus.yml", config);
+    node.write("/etc/prometheus/rules.yml", include_str!("../../debian/prometheus/rules.yml"));
     node.write("/root/token", rig::GOOD.replace("PVEAPIToken", "Authorization: PVEAPIToken"));
     node.write_program("/usr/bin/pvesh", PVESH);
     perl::put(&node, env!("CARGO_BIN_EXE_pveproxy"), &Authority::new("Proxmox Virtual Environment"), "pve1");
@@ -127,7 +137,7 @@ fn prometheus_sees_what_happens_and_nothing_else() {
     if !need_root() {
         return;
     }
-    let node = watched();
+    let node = watched(PROMETHEUS);
     let fallbacks = "pve_network_fallback_total";
     let applies = "pve_network_apply_duration_seconds_count";
     becomes(&node, "sum_over_time(up[10m]) >= bool 3", 1.0);
@@ -198,4 +208,66 @@ fn prometheus_sees_what_happens_and_nothing_else() {
     becomes(&node, &format!("sum({applies})"), 2.0);
     becomes(&node, &format!("sum({fallbacks})"), 0.0);
     node.sh("curl -fsS http://127.0.0.1:9187/metrics | promtool check metrics").ok().quiet();
+}
+
+fn phase(node: &Node) -> String {
+    node.run(["migration-ctl", "phase", "get"]).ok().stdout.trim().to_owned()
+}
+
+#[test]
+fn an_alert_takes_the_node_down_once_and_a_silent_prometheus_is_no_quiet_one() {
+    if !need_root() {
+        return;
+    }
+    let (timer, service) = ("pve-network-canary.timer", "pve-network-canary.service");
+    let node = watched(WITH_RULES);
+    node.run(["canary", "watch"]).code(4).says("no Prometheus is named");
+    let file = "/etc/pve/network/migration.toml";
+    node.write(file, format!("{}\n[canary]\nprometheus = \"http://127.0.0.1:9090\"\n", node.text(file)));
+    // Each rule was evaluated, and what was so before the exporter came is over.
+    let until = |code: i32| {
+        let begin = Instant::now();
+        loop {
+            let out = node.run(["canary", "watch"]);
+            if out.status.code() == Some(code) {
+                return out;
+            }
+            assert!(begin.elapsed() < SOON, "not {code}: {}{}\n{}", out.stdout, out.stderr, log(&node));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    };
+    becomes(&node, "sum_over_time(up[10m]) >= bool 3", 1.0);
+    until(0).says("quiet: none of 6 critical rules fires for node pve1");
+
+    node.systemctl(["stop", UNITS[0]]).ok();
+    assert_eq!(ask(&node, &[], LIST), "200");
+    until(3).says("PveNetworkFallback fires since").says("with --demote this node would go to rust-read-only");
+    let json: Value = serde_json::from_str(&node.run(["canary", "watch", "--output", "json"]).code(3).stdout).unwrap();
+    assert_eq!((json["verdict"].as_str(), json["demote_to"].as_str()), (Some("firing"), Some("rust-read-only")));
+    assert_eq!(phase(&node), "rust-basic-write", "nobody asked for it");
+
+    node.systemctl(["enable", "--now", timer]).ok();
+    let begin = Instant::now();
+    while phase(&node) != "rust-read-only" {
+        assert!(begin.elapsed() < SOON, "{}", node.sh(&format!("journalctl --no-pager -u {service}")).stdout);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    node.run(["migration-ctl", "phase", "history"]).ok().says("PveNetworkFallback fires since");
+    assert!(node.text(file).contains("rust-read-only"), "its line in the cluster's file follows");
+    // It goes on firing, and is heard once: neither does it take the node further down, nor against an operator's word.
+    until(3);
+    node.systemctl(["start", service]).ok();
+    assert_eq!(phase(&node), "rust-read-only");
+    node.run(["migration-ctl", "phase", "set", "rust-basic-write"]).ok();
+    node.systemctl(["start", service]).ok();
+    assert_eq!(phase(&node), "rust-basic-write");
+
+    node.systemctl(["stop", "prometheus"]).ok();
+    node.run(["canary", "watch", "--demote"]).code(4).says("cannot reach Prometheus");
+    node.systemctl(["start", service]).fails(); // it shows that nobody can say
+    assert_eq!(phase(&node), "rust-basic-write");
+
+    node.run(["dpkg", "-P", NAME]).ok();
+    node.systemctl(["is-active", timer]).fails();
+    assert!(!node.exists(&format!("/etc/systemd/system/timers.target.wants/{timer}")));
 }

@@ -12,14 +12,14 @@ use phase::Phase;
 use crate::evidence::chain::Bundle;
 use crate::gate::{self, Judgement, SELECTOR, Verdict};
 use crate::read::{Node, Sources, prometheus};
-use crate::{evidence, read, report, shown};
+use crate::{evidence, read, report, shown, watch};
 
 /// Judges whether a node may go one phase further, and keeps the evidence.
 ///
-/// It changes nothing; 'migration-ctl promote' asks the same gate and then sets the phase.
+/// It changes nothing, unless 'watch --demote' lowers the phase; 'migration-ctl promote' asks the same gate and then sets it.
 ///
-/// Exit codes: 0 pass or done, 1 failed, 2 usage, 3 fail, 4 inconclusive, 6 evidence that was altered or is signed by
-/// nobody who is trusted.
+/// Exit codes: 0 pass or done, 1 failed, 2 usage, 3 fail, or an alert fires, 4 inconclusive, 6 evidence that was altered or
+/// is signed by nobody who is trusted.
 #[derive(Debug, Parser)]
 #[command(name = "canary", version, max_term_width = 100)]
 struct Cli {
@@ -46,6 +46,11 @@ enum Command {
     ///
     /// Text for a mail, JSON, and one HTML page. It judges nothing of its own.
     Report(Reported),
+    /// Say whether a critical alert of this node fires: quiet, firing, or unknown.
+    ///
+    /// With --demote this node goes one phase down when one fires that is labelled demote="yes" and that began after the
+    /// phase was changed last. pve-network-canary.timer runs that each minute, where an operator has enabled it.
+    Watch(Watch),
     /// Sign a bundle of evidence with a key of gpg's.
     Sign(Sign),
     /// Judge a bundle of evidence again, anywhere: the same verdict, or a refusal.
@@ -98,6 +103,18 @@ struct Evidence {
     key: Option<String>,
     #[command(flatten)]
     asked: Asked,
+}
+
+/// `canary watch …`.
+#[derive(Debug, Args)]
+struct Watch {
+    /// Go a phase down where an alert says so. The network is left alone; Perl writes from then on what Rust may no longer.
+    #[arg(long)]
+    demote: bool,
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `canary sign …`.
@@ -201,6 +218,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Gate(asked) => judge(&Node::at(&root, Clock::System)?, &asked),
         Command::Evidence(asked) => bundle(&Node::at(&root, Clock::System)?, &asked),
         Command::Report(asked) => reported(&Node::at(&root, Clock::System)?, &asked),
+        Command::Watch(asked) => watched(&Node::at(&root, Clock::System)?, &asked),
         Command::Sign(asked) => sign(&asked),
         Command::Judge(asked) => again(&asked),
     }
@@ -243,6 +261,26 @@ fn reported(node: &Node, asked: &Reported) -> Result<()> {
         Form::Text => out(report::text(&report).trim_end()),
         Form::Json => out(serde_json::to_string(&report).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?),
     }
+}
+
+fn watched(node: &Node, asked: &Watch) -> Result<()> {
+    let facts = watch::facts(node, &asked.asked.selector, &asked.asked.sources(node)?);
+    let watched = watch::judge(&facts);
+    match asked.output.output {
+        Form::Text => out(watch::text(&watched))?,
+        Form::Json => out(serde_json::to_string(&watched).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?)?,
+    }
+    match watched.demote_to {
+        Some(to) if asked.demote => {
+            for line in watch::demote(node, to, &watched.reason)? {
+                eprintln!("canary: {line}");
+            }
+            eprintln!("node {} is at {to} (was {}): {}", watched.node, watched.phase, watched.reason);
+        }
+        Some(to) => eprintln!("with --demote this node would go to {to}"),
+        None => {}
+    }
+    watch::ended(&watched)
 }
 
 /// Writes a file of the operator's, whose name may be a mere one.

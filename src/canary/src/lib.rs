@@ -12,14 +12,15 @@
 //! number is ever taken for good, and [`gate`](gate::gate) has no default that passes. Everything that decides is in
 //! [`Facts`](facts::Facts); whoever has them can judge again, without the node.
 //!
-//! It never changes a phase, never writes network configuration, and never talks to another node: `migration-ctl
-//! promote` asks it and acts.
+//! It never raises a phase, never writes network configuration, and never talks to another node: `migration-ctl
+//! promote` asks it and acts. [`watch`] looks at alerts, and lowers this node's phase if it is told to.
 //!
 //! | to add | look at |
 //! |---|---|
 //! | a rule | [`gate`], with a row in `gate/tests` |
 //! | a threshold | [`gate::limits`] |
 //! | a source | [`read`], [`facts`] |
+//! | an alert that takes a node down | `debian/prometheus/rules.yml`: `demote: "yes"` |
 
 pub mod evidence;
 pub mod facts;
@@ -28,6 +29,7 @@ pub mod latency;
 pub mod read;
 pub mod report;
 pub mod shown;
+pub mod watch;
 
 mod cli;
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use history::journal::{Backend, Event, Outcome, Written};
 use host::{Timestamp, files};
 use phase::{Phase, Setting, Step, Who};
-use rig::Machine;
+use rig::ours::like_a_pve_node;
+use rig::{Machine, Node, Suite};
 
 pub const STATE: &str = "/var/lib/pve-network-rs";
 pub const LOG: &str = "/var/log/pve-network/migration.log";
@@ -13,25 +14,55 @@ pub const DATA: &str = "/var/lib/prometheus/metrics2";
 const DAY: i64 = 86_400;
 const SCRAPE: i64 = 60;
 
+/// The root that other tests with a Prometheus stand on as well.
+const PACKAGES: &[&str] = &["curl", "ifupdown2", "prometheus"];
+
+/// The node after its week, with this package, booted, Prometheus running.
+pub fn after(week: &Week, deb: &[u8]) -> Node {
+    let node = Node::with_packages(Suite::Bookworm, PACKAGES).named(week.name);
+    like_a_pve_node(&node);
+    node.write("/root/x.deb", deb);
+    node.run(["dpkg", "-i", "/root/x.deb"]).ok();
+    week.write(&node);
+    // What it scrapes by itself has no part in this.
+    node.write("/etc/prometheus/prometheus.yml", "global: { scrape_interval: 15s }\nscrape_configs: []\n");
+    node.write("/root/week.om", week.metrics());
+    node.sh(&format!(
+        "rm -rf {DATA}; mkdir -p {DATA}; promtool tsdb create-blocks-from openmetrics /root/week.om {DATA} >/root/blocks && chown -R prometheus: {DATA}"
+    ))
+    .ok();
+    let node = node.boot();
+    node.sh("ip link set lo up 2>/dev/null || true; systemctl restart prometheus").ok();
+    let ready = "curl --silent --fail --retry 50 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready";
+    node.sh(ready).ok();
+    node
+}
+
 /// The present, in seconds since the epoch; a minute is whole, so that counts are easily told.
 pub struct Week {
     pub now: i64,
+    /// The canary, and its phase.
+    pub name: &'static str,
     pub phase: Phase,
+    /// Who goes before it, and is at this phase.
+    pub ahead: Option<(&'static str, Phase)>,
 }
 
 impl Week {
-    /// A week in this phase that ends now.
+    /// A week of the first canary's in this phase that ends now.
     pub fn until_now(phase: Phase) -> Self {
-        Self { now: host::Clock::System.now().seconds() / 60 * 60, phase }
+        Self { now: host::Clock::System.now().seconds() / 60 * 60, name: "pve1", phase, ahead: None }
     }
 
     /// Writes what the node has.
     pub fn write(&self, node: &impl Machine) {
-        let phase = self.phase;
+        let (name, phase) = (self.name, self.phase);
+        let ahead =
+            self.ahead.map_or_else(String::new, |(name, phase)| format!("[nodes.{name}]\nphase = \"{phase}\"\n"));
         node.write(
             "/etc/pve/network/migration.toml",
             format!(
-                "phase = \"perl-only\"\n[nodes.pve1]\nphase = \"{phase}\"\n[canary]\norder = [\"pve1\", \"pve2\"]\n\
+                "phase = \"perl-only\"\n{ahead}[nodes.{name}]\nphase = \"{phase}\"\n[canary]\norder = [\"pve1\", \"pve2\"]\n\
                  prometheus = \"http://127.0.0.1:9090\"\n"
             ),
         );
@@ -50,12 +81,12 @@ impl Week {
         for to in steps {
             at += 9 * DAY;
             let id = format!("step-{to}");
-            let step = from.map(|from| Step { node: "pve1".into(), from, to });
+            let step = from.map(|from| Step { node: self.name.into(), from, to });
             let setting =
                 Setting { key: "ceiling".into(), from: from.map(|p| p.to_string()), to: Some(to.to_string()) };
             let change = phase::Event::Change {
                 id: id.clone(),
-                node: "pve1".into(),
+                node: self.name.into(),
                 by: Box::new(Who { tool: "migration-ctl".into(), ..Who::default() }),
                 why: "promoted".into(),
                 steps: step.into_iter().collect(),
@@ -105,12 +136,12 @@ impl Week {
         out
     }
 
-    /// Requests, each a quarter past: four to Rust, two to Perl.
+    /// Requests, each a quarter past: five to Rust, two to Perl.
     fn requests(&self) -> Vec<(i64, &'static str)> {
         let hours = (self.now - 8 * DAY) / 3600..=self.now / 3600;
         let of_hour = |hour: i64| {
             let at = hour * 3600 + 15 * 60;
-            ["rust", "rust", "rust", "rust", "perl", "perl"]
+            ["rust", "rust", "rust", "rust", "rust", "perl", "perl"]
                 .into_iter()
                 .enumerate()
                 .map(move |(n, by)| (at + n as i64, by))
@@ -135,14 +166,16 @@ impl Week {
 
     fn contract(&self) -> String {
         format!(
-            r#"{{"schema_version":1,"node":"pve1","perl_url":"https://127.0.0.1:8006","started":{},"seed":1,"verdict":"equal","endpoints":[{{"endpoint":"/nodes/pve1/network","verdict":"equal","why":null,"differences":[],"suppressed":[],"perl_ms":[9.0],"rust_ms":[3.0]}}]}}"#,
+            r#"{{"schema_version":1,"node":"{}","perl_url":"https://127.0.0.1:8006","started":{},"seed":1,"verdict":"equal","endpoints":[{{"endpoint":"/nodes/pve1/network","verdict":"equal","why":null,"differences":[],"suppressed":[],"perl_ms":[9.0],"rust_ms":[3.0]}}]}}"#,
+            self.name,
             self.now - 3600
         )
     }
 
     /// What was scraped, as OpenMetrics: what promtool makes blocks from.
     pub fn metrics(&self) -> String {
-        let labels = r#"job="pve-network",node="pve1",instance="127.0.0.1:9187""#;
+        let of = |name: &str| format!(r#"job="pve-network",node="{name}",instance="127.0.0.1:9187""#);
+        let labels = of(self.name);
         let (requests, applies) = (self.requests(), self.applies());
         let start = self.now - 8 * DAY;
         let times: Vec<i64> = (start..=self.now).step_by(SCRAPE as usize).collect();
@@ -178,6 +211,13 @@ impl Week {
             });
             let sum = |at: i64| done(at).map(|(_, _, ms)| *ms as f64 / 1000.0).sum::<f64>();
             series("pve_network_apply_duration_seconds_sum", &format!(",backend=\"{name}\""), &sum);
+        }
+        if let Some((name, phase)) = self.ahead {
+            for (series, value) in [("up", 1), ("pve_network_phase", phase as i64), ("pve_network_phase_known", 1)] {
+                for at in &times {
+                    let _ = writeln!(out, "{series}{{{}}} {value} {at}", of(name));
+                }
+            }
         }
         out.push_str("# EOF\n");
         out

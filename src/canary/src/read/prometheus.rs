@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::facts::{Prometheus, Query, Series};
 use crate::gate::Question;
+use crate::watch::{Alert, Rule, Rules};
 
 /// An answer that takes longer is none. Prometheus itself gives a query two minutes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -109,6 +110,30 @@ impl Server {
             skew_ms,
             within_ms: took / 2 + 1,
             queries,
+        })
+    }
+
+    /// Its alerting rules with what fires, and how many series `up` has.
+    ///
+    /// # Errors
+    /// It can't be reached, or does not answer one of the questions.
+    pub fn rules(&self, up: &str) -> Result<Rules> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.doing(|| "cannot set up the event loop")?.block_on(async {
+            let now_ms = self.time().await?;
+            let query = utf8_percent_encode(up, NON_ALPHANUMERIC);
+            let up: Answer<Vector> = parse(&self.get(&format!("/api/v1/query?query={query}")).await?)?;
+            let told: Answer<Groups> = parse(&self.get("/api/v1/rules?type=alert").await?)?;
+            let nothing = || Error::new("the answer holds no data");
+            let groups = told.data.ok_or_else(nothing)?.groups;
+            let targets = up.data.ok_or_else(nothing)?.result.len();
+            let mut rules = Vec::new();
+            for Group { interval, rules: own } in groups {
+                for rule in own {
+                    rules.push(rule.read(interval)?);
+                }
+            }
+            Ok(Rules { url: self.url.clone(), now_ms, targets, rules })
         })
     }
 
@@ -248,6 +273,73 @@ struct One {
     values: Vec<(f64, String)>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Vector {
+    result: Vec<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Group {
+    interval: f64,
+    rules: Vec<ToldRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldRule {
+    name: String,
+    health: String,
+    #[serde(default)]
+    last_error: String,
+    last_evaluation: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    alerts: Vec<ToldAlert>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldAlert {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    state: String,
+    active_at: String,
+}
+
+impl ToldRule {
+    fn read(self, interval: f64) -> Result<Rule> {
+        let Self { name, health, last_error, last_evaluation, labels, alerts } = self;
+        let alert = |told: ToldAlert| {
+            let ToldAlert { labels, annotations, state, active_at } = told;
+            let active_ms = rfc3339(&active_at)?;
+            Ok(Alert { name: name.clone(), labels, annotations, firing: state == "firing", active_ms })
+        };
+        let alerts = alerts.into_iter().map(alert).collect::<Result<_>>()?;
+        // Never, in Go's words: the year 1.
+        let evaluated = last_evaluation.as_deref().map(rfc3339).transpose()?.filter(|at| *at > 0);
+        let trouble = match health.as_str() {
+            "err" if last_error.is_empty() => "Prometheus does not say why".to_owned(),
+            "err" => last_error,
+            _ => String::new(),
+        };
+        let interval_ms = milliseconds(interval);
+        Ok(Rule { labels, trouble, evaluated_ms: evaluated, interval_ms, alerts, name })
+    }
+}
+
+/// Milliseconds since the epoch.
+fn rfc3339(text: &str) -> Result<i64> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+    let time = time.map_err(|e| Error::new(format!("Prometheus names a time that is none, {text}: {e}")))?;
+    Ok(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
+}
+
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Answer<T>> {
     let answer: Answer<T> =
         serde_json::from_slice(body).map_err(|e| Error::new(format!("this is no answer of Prometheus': {e}")))?;
@@ -264,4 +356,34 @@ fn milliseconds(seconds: f64) -> i64 {
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_as_prometheus_tells_them() {
+        // Cut down from what Prometheus 2.42 answers.
+        let body = r#"{"status":"success","data":{"groups":[{"name":"pve-network","file":"/etc/prometheus/rules.yml","rules":[
+            {"state":"firing","name":"PveNetworkFallback","query":"x","duration":0,"keepFiringFor":0,
+             "labels":{"severity":"critical","demote":"yes"},"annotations":{"summary":"s {{ $labels.node }}"},
+             "alerts":[{"labels":{"alertname":"PveNetworkFallback","node":"pve1","severity":"critical","demote":"yes"},
+                        "annotations":{"summary":"s pve1"},"state":"firing","activeAt":"2026-11-29T10:00:01.5Z","value":"1e+00"}],
+             "health":"ok","evaluationTime":0.0003,"lastEvaluation":"2026-11-29T12:00:05.123456789+02:00","type":"alerting"},
+            {"state":"unknown","name":"New","query":"y","duration":0,"labels":{},"annotations":{},"alerts":[],
+             "health":"unknown","evaluationTime":0,"lastEvaluation":"0001-01-01T00:00:00Z","type":"alerting"},
+            {"state":"inactive","name":"Broken","query":"z","duration":0,"labels":{},"annotations":{},"alerts":[],
+             "health":"err","lastError":"found duplicate series","lastEvaluation":"2026-11-29T10:00:05Z","type":"alerting"}],
+            "interval":60,"limit":0,"evaluationTime":0.001,"lastEvaluation":"2026-11-29T10:00:05Z"}]}}"#;
+        let told: Answer<Groups> = parse(body.as_bytes()).unwrap();
+        let read = |rule: ToldRule| rule.read(60.0).unwrap();
+        let rules: Vec<Rule> = told.data.unwrap().groups.into_iter().flat_map(|g| g.rules).map(read).collect();
+        let at = 1_795_946_401_500;
+        assert_eq!((rules[0].alerts[0].active_ms, rules[0].alerts[0].firing), (at, true));
+        assert_eq!(rules[0].evaluated_ms, Some(at + 3623));
+        assert_eq!((rules[1].evaluated_ms, rules[1].trouble.as_str()), (None, ""));
+        assert_eq!((rules[2].trouble.as_str(), rules[2].interval_ms), ("found duplicate series", 60_000));
+        assert!(rfc3339("yesterday").is_err());
+    }
 }
