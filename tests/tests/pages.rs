@@ -81,9 +81,9 @@ fn the_playbook_can_be_followed_from_the_page() {
     let bytes = std::fs::read(deb.path()).unwrap();
     let day = LazyCell::new(|| week::after(&Week::until_now(Phase::RustReadOnly), &bytes));
     let week = LazyCell::new(|| week::after(&Week::until_now(Phase::RustBasicWrite), &bytes));
-    let behind =
-        Week { name: "pve2", ahead: Some(("pve1", Phase::RustBasicWrite)), ..Week::until_now(Phase::PerlOnly) };
-    let second = LazyCell::new(|| week::after(&behind, &bytes));
+    let ahead = Some(("pve1", Phase::RustBasicWrite));
+    let second =
+        LazyCell::new(|| week::after(&Week { name: "pve2", ahead, ..Week::until_now(Phase::PerlOnly) }, &bytes));
     follow(
         "PLAYBOOK.md",
         &[
