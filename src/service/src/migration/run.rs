@@ -23,7 +23,7 @@ use super::options::Options;
 use super::perl::Perl;
 use super::proxy::Proxy;
 use super::watch::Watch;
-use super::{exporter, journal};
+use super::{exporter, journal, keys};
 use crate::busy::Busy;
 use crate::health::Reporter;
 use crate::options::{DAEMON, MIDDLEWARE};
@@ -111,6 +111,7 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
 
     let (stop, stopped) = channel::channel(false);
     tokio::spawn(exporter::serve(metrics, proxy.clone(), stopped.clone()));
+    tokio::spawn(follow_keys(proxy.clone()));
     tokio::spawn(follow_journal(proxy.clone(), history(options)?.0));
     let doors = [Some(Listener::Unix(socket)), Some(Listener::Loopback(loopback)), front.map(Listener::Front)];
     let doors: Vec<_> = doors
@@ -189,6 +190,19 @@ fn proxy(options: &Options) -> Result<Proxy> {
         front: Mutex::new(None),
         watch,
     })
+}
+
+/// Asks for the keys' end, at once and four times a day. By a program of its own: reading OpenPGP is nothing for who serves
+/// requests.
+async fn follow_keys(proxy: Arc<Proxy>) {
+    loop {
+        let metrics = proxy.ledger.metrics.clone();
+        let asked = tokio::task::spawn_blocking(move || metrics.keys_end(keys::end()));
+        if asked.await.is_err() {
+            return;
+        }
+        tokio::time::sleep(keys::PERIOD).await;
+    }
 }
 
 async fn follow_journal(proxy: Arc<Proxy>, store: Store) {
