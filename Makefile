@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -57,6 +57,10 @@ piuparts: deps-test deb ## what the package leaves behind, on clean Debian roots
 autopkgtest: deps-test deb ## debian/tests/ against dist/*.deb, on clean Debian roots
 	scripts/deps.sh autopkgtest
 	scripts/autopkgtest.sh
+
+look: deps-test deb ## the weekly report in a real browser: pictures in target/look (a root of 900 MB)
+	LOOK=1 cargo test --locked -p system-tests --test looked \
+		--config "target.x86_64-unknown-linux-gnu.runner=['$$PWD/scripts/as-root.sh']" -- --nocapture
 
 repro: deps-build ## builds this commit twice in different folders and compares the packages' bytes
 	scripts/repro.sh

@@ -158,6 +158,7 @@ fn prometheus_sees_what_happens_and_nothing_else() {
     for backend in BACKENDS {
         assert!(query(&node, applies).iter().any(|(labels, _)| labels["backend"] == backend), "{backend}");
     }
+    becomes(&node, "pve_network_pending_restore_files", 0.0);
     let series = query(&node, "count({job='pve-network'})")[0].1;
 
     // Rust answers: no fallback. Its daemon is gone: one, under its reason, and an alert's expression sees it.

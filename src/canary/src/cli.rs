@@ -12,7 +12,7 @@ use phase::Phase;
 use crate::evidence::chain::Bundle;
 use crate::gate::{self, Judgement, SELECTOR, Verdict};
 use crate::read::{Node, Sources, prometheus};
-use crate::{evidence, read, report, shown, watch};
+use crate::{evidence, keys, read, report, shown, watch};
 
 /// Judges whether a node may go one phase further, and keeps the evidence.
 ///
@@ -51,6 +51,10 @@ enum Command {
     /// With --demote this node goes one phase down when one fires that is labelled demote="yes" and that began after the
     /// phase was changed last. pve-network-canary.timer runs that each minute, where an operator has enabled it.
     Watch(Watch),
+    /// Say whose signature the next version of this package may carry, and until when.
+    ///
+    /// The exporter asks this four times a day: pve_network_key_expiry_timestamp_seconds.
+    Keys(Output),
     /// Sign a bundle of evidence with a key of gpg's.
     Sign(Sign),
     /// Judge a bundle of evidence again, anywhere: the same verdict, or a refusal.
@@ -219,6 +223,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Evidence(asked) => bundle(&Node::at(&root, Clock::System)?, &asked),
         Command::Report(asked) => reported(&Node::at(&root, Clock::System)?, &asked),
         Command::Watch(asked) => watched(&Node::at(&root, Clock::System)?, &asked),
+        Command::Keys(output) => trusted(&root, &output),
         Command::Sign(asked) => sign(&asked),
         Command::Judge(asked) => again(&asked),
     }
@@ -281,6 +286,14 @@ fn watched(node: &Node, asked: &Watch) -> Result<()> {
         None => {}
     }
     watch::ended(&watched)
+}
+
+fn trusted(root: &Root, output: &Output) -> Result<()> {
+    let keys = keys::read(root, keys::PACKAGE, std::time::SystemTime::now())?;
+    match output.output {
+        Form::Text => out(keys::text(&keys)),
+        Form::Json => out(serde_json::to_string(&keys).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?),
+    }
 }
 
 /// Writes a file of the operator's, whose name may be a mere one.

@@ -25,6 +25,7 @@
 pub mod evidence;
 pub mod facts;
 pub mod gate;
+pub mod keys;
 pub mod latency;
 pub mod read;
 pub mod report;

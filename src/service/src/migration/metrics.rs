@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     applies: HistogramVec,
     phase: IntGauge,
     phase_known: IntGauge,
+    pending: IntGauge,
+    key_expiry: Gauge,
     /// Writes of unknown outcome.
     pub unknown: IntCounter,
     /// How often the breaker opened.
@@ -68,6 +70,15 @@ impl Metrics {
             applies,
             phase: IntGauge::new("pve_network_phase", "Phase in effect: 0 is perl-only, 5 is rust-full.")?,
             phase_known: IntGauge::new("pve_network_phase_known", "1 if the phase was read within the last 10 s.")?,
+            pending: IntGauge::new(
+                "pve_network_pending_restore_files",
+                "Files that a restore still has to write, after an interruption or for want of quorum; -1 if not known.",
+            )?,
+            key_expiry: Gauge::new(
+                "pve_network_key_expiry_timestamp_seconds",
+                "Until when the package's next version can be signed by a key that counts here, in seconds since the \
+                 epoch; 0 if by none any more, +Inf without end, NaN if not known or if no signature is asked for.",
+            )?,
             unknown: counter("pve_network_outcome_unknown_total", "Writes that were answered 504 outcome unknown.")?,
             opened: counter("pve_network_breaker_opened_total", "Times that the middleware lowered the ceiling.")?,
             dropped: counter(
@@ -80,12 +91,14 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let start = Gauge::new("process_start_time_seconds", "When the process started, in seconds since the epoch.")?;
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()));
-        let all: [Box<dyn Collector>; 10] = [
+        let all: [Box<dyn Collector>; 12] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.fallbacks.clone()),
             Box::new(metrics.applies.clone()),
             Box::new(metrics.phase.clone()),
             Box::new(metrics.phase_known.clone()),
+            Box::new(metrics.pending.clone()),
+            Box::new(metrics.key_expiry.clone()),
             Box::new(metrics.unknown.clone()),
             Box::new(metrics.opened.clone()),
             Box::new(metrics.dropped.clone()),
@@ -95,6 +108,7 @@ impl Metrics {
         for one in all {
             metrics.registry.register(one)?;
         }
+        metrics.key_expiry.set(f64::NAN);
         metrics.begin_at_zero();
         Ok(metrics)
     }
@@ -134,6 +148,16 @@ impl Metrics {
         self.fallbacks.with_label_values(&[operation.as_str(), cause.as_str()]).inc();
     }
 
+    /// So many files wait to be restored; none: nobody can say.
+    pub(crate) fn pending(&self, files: Option<usize>) {
+        self.pending.set(files.and_then(|files| i64::try_from(files).ok()).unwrap_or(-1));
+    }
+
+    /// The keys' end is this, in seconds since the epoch; infinite without one, NaN if not known.
+    pub(crate) fn keys_end(&self, at: f64) {
+        self.key_expiry.set(at);
+    }
+
     /// An apply is over.
     pub(crate) fn applied(&self, backend: Backend, took: Duration) {
         let backend = match backend {
@@ -170,6 +194,7 @@ mod tests {
             r#"pve_network_fallback_total{operation="create",reason="refused"} 0"#,
             r#"pve_network_apply_duration_seconds_count{backend="legacy"} 0"#,
             "pve_network_phase 4",
+            "pve_network_pending_restore_files 0",
             "pve_network_breaker_opened_total 0",
             concat!("pve_network_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
@@ -186,8 +211,10 @@ mod tests {
             }
         }
         metrics.applied(Backend::Rust, Duration::from_secs(3));
+        metrics.pending(None);
         let text = String::from_utf8(metrics.text(Phase::PerlOnly, false)).unwrap();
         assert_eq!(text.lines().count(), series);
+        assert!(text.contains("pve_network_pending_restore_files -1\n"), "{text}");
         assert!(text.contains(r#"apply_duration_seconds_bucket{backend="rust",le="3"} 1"#), "{text}");
     }
 }

@@ -20,6 +20,7 @@ mod answer;
 mod daemon;
 mod exporter;
 mod journal;
+mod keys;
 mod ledger;
 mod listen;
 mod log;

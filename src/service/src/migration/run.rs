@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use history::{Store, restore};
 use host::{Clock, Error, IoContext, Kind, Result};
 use maintscript::Policy;
 use sd_notify::NotifyState;
@@ -22,7 +23,7 @@ use super::options::Options;
 use super::perl::Perl;
 use super::proxy::Proxy;
 use super::watch::Watch;
-use super::{exporter, journal};
+use super::{exporter, journal, keys};
 use crate::busy::Busy;
 use crate::health::Reporter;
 use crate::options::{DAEMON, MIDDLEWARE};
@@ -110,7 +111,8 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
 
     let (stop, stopped) = channel::channel(false);
     tokio::spawn(exporter::serve(metrics, proxy.clone(), stopped.clone()));
-    tokio::spawn(follow_journal(proxy.clone(), history(options)?.0.journal().path().to_owned()));
+    tokio::spawn(follow_keys(proxy.clone()));
+    tokio::spawn(follow_journal(proxy.clone(), history(options)?.0));
     let doors = [Some(Listener::Unix(socket)), Some(Listener::Loopback(loopback)), front.map(Listener::Front)];
     let doors: Vec<_> = doors
         .into_iter()
@@ -190,13 +192,28 @@ fn proxy(options: &Options) -> Result<Proxy> {
     })
 }
 
-async fn follow_journal(proxy: Arc<Proxy>, path: std::path::PathBuf) {
-    let mut reader = journal::Reader::new(&path);
+/// Asks for the keys' end, at once and four times a day. By a program of its own: reading OpenPGP is nothing for who serves
+/// requests.
+async fn follow_keys(proxy: Arc<Proxy>) {
     loop {
         let metrics = proxy.ledger.metrics.clone();
+        let asked = tokio::task::spawn_blocking(move || metrics.keys_end(keys::end()));
+        if asked.await.is_err() {
+            return;
+        }
+        tokio::time::sleep(keys::PERIOD).await;
+    }
+}
+
+async fn follow_journal(proxy: Arc<Proxy>, store: Store) {
+    let mut reader = journal::Reader::new(store.journal().path());
+    loop {
+        let (metrics, store) = (proxy.ledger.metrics.clone(), store.clone());
         let read = tokio::task::spawn_blocking(move || {
             // What can't be read now may be readable the next time; the journal's own readers say so.
             let _ = reader.read(|backend, took| metrics.applied(backend, took));
+            let waiting = restore::waiting(&store).ok();
+            metrics.pending(waiting.map(|parts| parts.iter().map(|part| part.paths.len()).sum()));
             reader
         });
         match read.await {
