@@ -230,3 +230,21 @@ fn one_at_a_time_and_the_package_removed_or_upgraded_meanwhile() {
     guests_are_plugged_in(&node, "removed");
     assert!(!node.exists("/run/pve-network-reload.sock"));
 }
+
+/// As a DHCP client is.
+#[test]
+fn what_ifreload_leaves_running_goes_on() {
+    if !need_root() {
+        return;
+    }
+    let node = served(Suite::Bookworm);
+    node.write_program("/usr/local/bin/leave", "#!/bin/sh\nsetsid sleep 4711 >/dev/null 2>&1 </dev/null &\n");
+    node.write(NEW, slow().replace("post-up sleep 6", "post-up /usr/local/bin/leave"));
+    reload(&node, "left-1").says("200 OK");
+    until("it ends", || fate(&node, "left-1").contains("\"state\":\"done\""));
+    until("the helper ends", || signal(&node, "0", HELPER) == 0);
+    let left = || signal(&node, "0", " sleep 4711 ");
+    assert_eq!(left(), 1);
+    node.run(["dpkg", "-r", NAME]).ok();
+    assert_eq!(left(), 1);
+}
