@@ -402,5 +402,7 @@ fn systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
             let most = if unit == "pve-network-rs.service" { "--threshold=13" } else { "--threshold=17" };
             node.run(["systemd-analyze", "security", "--offline=true", most, unit]).ok();
         }
+        let socket = "/usr/lib/systemd/system/pve-network-reload.socket";
+        node.run(["systemd-analyze", "verify", "--man=no", socket]).ok().quiet();
     }
 }

@@ -5,6 +5,7 @@
 //!                     ├─► model    interfaces(5) as Proxmox reads it, what is wrong with it (pure)
 //!                     ├─► api      the same in the form of Proxmox's API (pure)
 //!                     └─► apply    over ifupdown2, with a guardian and a way back from every step
+//!   daemon ─► serve ─► reload ─► pvenet reload, started by systemd ─► apply
 //!
 //!   pvenet-legacy ─► cli ─► legacy ─┬─► check    may these files replace those? (model, pure)
 //!                                   ├─► history  snapshot, journal: who wrote what, how long it took
@@ -24,6 +25,7 @@ pub mod kernel;
 pub mod legacy;
 mod links;
 pub mod pvenet;
+pub mod reload;
 pub mod serve;
 
 pub use cli::{cli, main};

@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use crate::api::{self, Machine, Plan, Refusal, Request, Sight};
 use crate::legacy::{INTERFACES, PENDING, before_and_after, proxmox_lock};
-use crate::{Node, links};
+use crate::{Node, links, reload};
 
 /// What the daemon is called in the journal.
 pub const TOOL: &str = "pve-network-rs-daemon";
@@ -149,7 +149,11 @@ fn write(node: &Node, request: &Request<'_>, operation: &str) -> Result<Served> 
         Plan::Answer(body) => return Ok(Served::nothing(200, body)),
         Plan::Refused(refusal) => return Ok(refusal.into()),
         Plan::NotHandled(why) => return Ok(Served::not_handled(why)),
-        Plan::Reload => return Ok(Served::not_handled("a reload, which is pvenet's or Perl's")),
+        Plan::Reload => {
+            // Who carries it out takes it.
+            drop(lock);
+            return Ok(reload::ask(node, operation));
+        }
     };
     if let Some(what) = kinds.iter().map(|kind| needs(*kind)).find(|what| !allows(*what, effective.phase)) {
         let least = what.least_phase();
@@ -248,6 +252,24 @@ pub fn fate(store: &Store, id: &str) -> Result<Fate> {
         return Err(Error::new(format!("{} lines of {} can't be read", lines, journal.path().display())));
     }
     Ok(fate)
+}
+
+/// The same for who gives up on the operation: that it never began is asked for with the lock that a writer holds until
+/// its line is written. A reload for a daemon that has died meanwhile may be about to begin.
+///
+/// # Errors
+/// [`fate`]'s; another writer holds the lock for a second, and then nobody knows.
+pub fn settled_fate(store: &Store, id: &str) -> Result<Fate> {
+    let mut found = fate(store, id)?;
+    if matches!(found, Fate::Open(_)) {
+        settle(store)?;
+        found = fate(store, id)?;
+    }
+    if found == Fate::NeverBegun {
+        let _lock = store.lock(std::time::Duration::from_secs(1))?;
+        found = fate(store, id)?;
+    }
+    Ok(found)
 }
 
 /// Writes the end of operations of the daemon that a killed daemon left open: what the files hold says which. Returns

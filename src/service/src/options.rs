@@ -27,8 +27,8 @@ pub const DAEMON: Identity = Identity {
     long_about: "Serves the network API of a Proxmox VE node on a Unix socket. It is run by \
         pve-network-rs.service, which asks 'migration-ctl phase allows daemon' first and does not \
         start it while this node's phase is perl-only.\n\n\
-        It reads the network configuration and writes pending changes (interfaces.new); a reload and SDN are \
-        Perl's. GET /health says how it stands, GET /operations/ID what became of a write.",
+        It reads the network configuration and writes pending changes (interfaces.new). A reload is carried out \
+        by pve-network-reload.socket, which its unit wants; SDN is Perl's. GET /health says how it stands, GET /operations/ID what became of a write.",
 };
 
 /// `pve-network-migration.service`: sends each request to Rust or to Perl, by phase.

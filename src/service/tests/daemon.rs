@@ -161,7 +161,8 @@ fn what_is_wrong_is_refused_in_proxmox_s_words_and_changes_nothing() {
         // Not for this daemon.
         ("GET", "/api2/json/nodes/other/network", "", 501, "this is node pve1, not other"),
         ("GET", "/api2/json/cluster/sdn/zones", "", 501, "not handled by Rust: /cluster/sdn/zones"),
-        ("PUT", NETWORK, "", 501, "not handled by Rust: a reload"),
+        ("PUT", NETWORK, "", 501, "not handled by Rust: a reload, for which systemd listens at"),
+        ("PUT", NETWORK, "regenerate-frr=1", 501, "not handled by Rust: a reload that says what becomes of FRR"),
         ("GET", "/api2/json/nodes/pve1//network", "", 400, "has an empty"),
         ("POST", NETWORK, &"a".repeat(70_000), 413, "more than 65536 bytes"),
     ];

@@ -6,12 +6,14 @@ mod node;
 mod rig;
 
 use std::fs;
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use node::{LIST, Node, Plan};
 use rig::DAEMON;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TEXT: &str = "auto lo\niface lo inet loopback\n\nauto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.10/24\n\
     \tgateway 192.0.2.1\n\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n";
@@ -117,4 +119,60 @@ fn in_a_lower_phase_rust_reads_and_perl_writes() {
     assert!(node.post(LIST, "iface=eno9&type=eth").body.contains("\"by\":\"perl\""));
     assert_eq!(last(&node, 2), ("perl".to_owned(), false, "phase".to_owned()));
     assert!(node.written().is_empty());
+}
+
+/// Where systemd would start `pvenet reload`: one line for each of its own, after the id.
+fn helper(node: &Node, lines: Vec<Value>, journal: &'static str) -> JoinHandle<()> {
+    let listener = UnixListener::bind(node.root().join("run/pve-network-reload.sock")).unwrap();
+    let root = node.root();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut id = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut id).unwrap();
+        if !journal.is_empty() {
+            let line = journal.replace("ID", id.trim());
+            fs::write(root.join("var/lib/pve-network-rs/operations.jsonl"), line).unwrap();
+        }
+        for line in lines {
+            stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+        fs::remove_file(root.join("run/pve-network-reload.sock")).unwrap();
+    })
+}
+
+#[test]
+fn a_reload_is_rusts_and_perl_never_applies_what_rust_refused_or_may_have_begun() {
+    const BEGUN: &str = "{\"event\":\"begin\",\"id\":\"ID\",\"time\":1,\"backend\":\"rust\",\"tool\":\"pvenet\",\
+        \"phase\":\"rust-basic-write\",\"snapshot\":null,\"transaction\":null,\"paths\":{}}\n";
+    let node = node("rust-basic-write");
+    let _daemon = Daemon::start(&node);
+    let reload = |lines: Vec<Value>, journal| {
+        let helper = helper(&node, lines, journal);
+        let answer = node.request("PUT", LIST, pveproxy::GOOD, "");
+        helper.join().unwrap();
+        answer
+    };
+    let answer = reload(vec![json!({"told": "begun", "upid": "UPID:x:"})], "");
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"data":"UPID:x:"}"#), "{answer:?}");
+    assert_eq!(last(&node, 1), ("rust".to_owned(), false, "done".to_owned()));
+    let answer = reload(vec![json!({"told": "refused", "why": "PVN046"})], "");
+    assert_eq!((answer.status, answer.body.contains("PVN046")), (500, true), "{answer:?}");
+    // Lost once it had begun: whether it is done nobody can say.
+    let answer = reload(Vec::new(), BEGUN);
+    assert_eq!((answer.status, answer.body.contains("outcome unknown")), (504, true), "{answer:?}");
+    let reloads = || node.perl.came().into_iter().filter(|c| c.method == "PUT").count();
+    assert_eq!(reloads(), 0);
+}
+
+#[test]
+fn a_reload_that_can_not_begin_now_is_perls() {
+    let node = node("rust-basic-write");
+    let _daemon = Daemon::start(&node);
+    for (number, lines) in [vec![json!({"told": "not-now", "why": "a lock"})], Vec::new()].into_iter().enumerate() {
+        let helper = helper(&node, lines, "");
+        let answer = node.request("PUT", LIST, pveproxy::GOOD, "");
+        helper.join().unwrap();
+        assert!(answer.body.contains("\"by\":\"perl\""), "{answer:?}");
+        assert_eq!(last(&node, number + 1), ("perl".to_owned(), true, "declined".to_owned()));
+    }
 }

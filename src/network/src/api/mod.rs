@@ -105,10 +105,21 @@ pub fn plan(request: &Request<'_>, sight: &Sight<'_>) -> Plan {
             Some(found) => Plan::Answer(json!({"data": interface(name, found, sight.links)})),
             None => Plan::Refused(Refusal::of("iface", "interface does not exist")),
         },
-        ("PUT", None) => Plan::Reload,
+        ("PUT", None) => reload(&params, sight),
         ("DELETE", None) => Plan::Write { pending: None, kinds: Vec::new() },
         _ => change_one(request, network, params, sight).unwrap_or_else(Plan::Refused),
     }
+}
+
+fn reload(params: &Params, sight: &Sight<'_>) -> Plan {
+    // Proxmox makes the SDN's files anew at each reload, and FRR's with them.
+    if sight.sdn {
+        return Plan::NotHandled("a reload where an SDN configuration runs");
+    }
+    if params.get("regenerate-frr").is_some() {
+        return Plan::NotHandled("a reload that says what becomes of FRR's configuration");
+    }
+    Plan::Reload
 }
 
 fn unknown(method: &str, node: &str, iface: Option<&str>) -> Refusal {

@@ -42,6 +42,14 @@ pub struct Asked {
     pub ssh: Option<String>,
 }
 
+/// For whom it is done, where that is a program that waits.
+pub struct Order<'a> {
+    /// Names it in the journal.
+    pub id: &'a str,
+    /// Whether the program is there, asked while the journal's lock is held: if not, nothing is begun.
+    pub waits: &'a dyn Fn() -> bool,
+}
+
 /// What an apply did.
 #[derive(Debug)]
 pub struct Applied {
@@ -56,6 +64,8 @@ pub struct Applied {
 /// How far it is, for a person.
 #[derive(Debug)]
 pub enum Progress<'a> {
+    /// No other apply is under way; others may be writing.
+    Turn,
     /// The snapshot is taken and the guardian is there.
     Armed(&'a Record),
     /// ifreload runs.
@@ -70,6 +80,25 @@ pub enum Progress<'a> {
     Waiting(u64),
     /// It goes back.
     Back(String),
+}
+
+impl std::fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Turn => f.write_str("no other apply is under way"),
+            Self::Armed(record) => write!(f, "snapshot {}, guardian started", record.snapshot),
+            Self::Reloading => f.write_str("ifreload -a"),
+            Self::Complaint(line) => f.write_str(line),
+            Self::Mended(what) => write!(f, "ifreload took it away: {what}"),
+            Self::Asking([]) => f.write_str("the kernel has what was wanted"),
+            Self::Asking(targets) => {
+                let all: Vec<String> = targets.iter().map(ToString::to_string).collect();
+                write!(f, "the kernel has what was wanted; asking {}", all.join("; "))
+            }
+            Self::Waiting(left) => write!(f, "{left} s left"),
+            Self::Back(why) => write!(f, "going back: {why}"),
+        }
+    }
 }
 
 /// Who is to be asked afterwards, if they can be reached now.
@@ -103,18 +132,26 @@ fn to_ask(answered: &[Target], before: &Kernel, now: &Kernel) -> Vec<Target> {
 /// Applies what was planned.
 ///
 /// # Errors
-/// [`Kind::Refused`]: another apply is under way, the package is being removed. Anything that went wrong afterwards:
-/// the network is then as it was, or the message says what is not.
-pub fn run(node: &Node, plan: &Plan, asked: &Asked, tell: &mut dyn FnMut(&Progress<'_>)) -> Result<Applied> {
+/// [`Kind::Refused`]: another apply is under way, the package is being removed, who ordered it is gone. Anything that
+/// went wrong afterwards: the network is then as it was, or the message says what is not.
+pub fn run(
+    node: &Node,
+    plan: &Plan,
+    asked: &Asked,
+    order: Option<&Order<'_>>,
+    tell: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Applied> {
     let began = Instant::now();
     let store = &node.store;
     store.prepare()?;
     let turn = guardian::turn(store)?;
     take(node, &turn)?;
+    tell(&Progress::Turn);
     let proxmox = proxmox_lock(node)?;
     let again = Plan::make(node, &asked.source, asked.allow_cut_off)?;
     if (&again.changes, &again.before) != (&plan.changes, &plan.before) {
-        return Err(Error::new("the configuration was changed since it was looked at").way_out("look again"));
+        let what = "the configuration was changed since it was looked at";
+        return Err(Error::of(Kind::Refused, what).way_out("look again"));
     }
     again.allowed()?;
     let before = Kernel::read()?;
@@ -123,6 +160,13 @@ pub fn run(node: &Node, plan: &Plan, asked: &Asked, tell: &mut dyn FnMut(&Progre
     // What a snapshot holds was somebody's before: it is not Rust's work.
     let backend = if asked.source == Source::Pending { Backend::Rust } else { Backend::Restore };
     let mut operation = Operation::begin(store, backend, TOOL, &phase)?;
+    if let Some(Order { id, waits }) = order {
+        // With the lock, not before it: who reads the journal once the program is dead has to find this apply.
+        if !waits() {
+            return Err(Error::of(Kind::Refused, format!("who asked for {id} is gone")).way_out("nothing was changed"));
+        }
+        operation = operation.named(id);
+    }
     for (path, content) in again.changes {
         operation.stage(path, content)?;
     }

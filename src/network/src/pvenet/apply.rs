@@ -110,7 +110,7 @@ fn go(node: &Node, source: Source, arguments: &Arguments) -> Result<()> {
     agree(arguments)?;
     let ask = arguments.confirm.is_some() && std::io::stdin().is_terminal();
     let mut line = Line::default();
-    let applied = apply::run(node, &plan, &asked, &mut |progress| {
+    let applied = apply::run(node, &plan, &asked, None, &mut |progress| {
         if let (true, Progress::Armed(record)) = (ask, progress) {
             listen(node, &record.id);
         }
@@ -163,21 +163,12 @@ struct Line {
 
 impl Line {
     fn tell(&mut self, progress: &Progress<'_>, ask: bool) {
-        let text = match progress {
-            Progress::Armed(record) => format!("snapshot {}, guardian started", record.snapshot),
-            Progress::Reloading => "ifreload -a".to_owned(),
-            Progress::Complaint(line) => (*line).to_owned(),
-            Progress::Mended(what) => format!("ifreload took it away: {what}"),
-            Progress::Asking([]) => "the kernel has what was wanted".to_owned(),
-            Progress::Asking(targets) => {
-                let all: Vec<String> = targets.iter().map(ToString::to_string).collect();
-                format!("the kernel has what was wanted; asking {}", all.join("; "))
-            }
+        match progress {
+            Progress::Turn => return,
             Progress::Waiting(left) => return self.waiting(*left, ask),
-            Progress::Back(why) => format!("going back: {why}"),
-        };
-        self.end();
-        eprintln!("pvenet: {text}");
+            _ => self.end(),
+        }
+        eprintln!("pvenet: {progress}");
     }
 
     fn waiting(&mut self, left: u64, ask: bool) {

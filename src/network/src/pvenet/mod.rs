@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::apply::guardian;
 use crate::kernel::Kernel;
 use crate::legacy::{INTERFACES, PENDING};
-use crate::{Node, api, links};
+use crate::{Node, api, links, reload};
 
 /// Shows, checks and applies this node's network configuration.
 ///
@@ -74,6 +74,9 @@ enum Command {
     /// Finish an apply that was left open, in the one direction: back. The boot runs this before the network.
     #[command(hide = true)]
     Recover,
+    /// Reload for the daemon, whose connection is standard input: pve-network-reload.socket has this run.
+    #[command(hide = true)]
+    Reload,
     /// Watch over an apply.
     #[command(hide = true)]
     Guardian {
@@ -126,6 +129,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Confirm(output) => apply::confirm(&node, output.output),
         Command::Rollback(arguments) => apply::rollback(&node, &arguments),
         Command::Recover => apply::recover(&node),
+        Command::Reload => reload::run(&node),
         Command::Guardian { id, detach } => guardian::run(&node, &id, detach),
     }
 }

@@ -28,6 +28,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use network::Node;
+use network::reload::is_id;
 use network::serve::{self, Served, Touched};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -80,7 +81,7 @@ async fn api(State(daemon): State<Arc<Daemon>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let operation = match head.headers.get(OPERATION).map(|id| id.to_str()) {
         None => history::new_id(&daemon.node.store),
-        Some(Ok(id)) if ledger::is_id(id) => id.to_owned(),
+        Some(Ok(id)) if is_id(id) => id.to_owned(),
         Some(_) => return refusal(StatusCode::BAD_REQUEST, "the operation's id is 1 to 64 letters, digits and '-'"),
     };
     let Ok(body) = to_bytes(body, BODY).await else {
@@ -155,7 +156,7 @@ async fn fence(State(daemon): State<Arc<Daemon>>, Path(id): Path<String>) -> Res
 
 /// What became of an operation; fenced, it can't begin any more.
 async fn tell(daemon: Arc<Daemon>, id: String, fence: bool) -> Response {
-    if !ledger::is_id(&id) {
+    if !is_id(&id) {
         return refusal(StatusCode::BAD_REQUEST, "an operation's id is 1 to 64 letters, digits and '-'");
     }
     let worked = tokio::task::spawn_blocking(move || {
@@ -164,12 +165,7 @@ async fn tell(daemon: Arc<Daemon>, id: String, fence: bool) -> Response {
             return Ok((id, "running", Vec::new()));
         }
         let store = &daemon.node.store;
-        let mut fate = serve::fate(store, &id)?;
-        if matches!(fate, serve::Fate::Open(_)) {
-            serve::settle(store)?;
-            fate = serve::fate(store, &id)?;
-        }
-        let (state, paths) = match fate {
+        let (state, paths) = match serve::settled_fate(store, &id)? {
             serve::Fate::NeverBegun => ("never-begun", Vec::new()),
             // Of another program of ours, which may be at work.
             serve::Fate::Open(paths) => ("running", paths.into_keys().collect()),
