@@ -28,7 +28,7 @@ pub fn after(week: &Week, deb: &[u8]) -> Node {
     node.write("/etc/prometheus/prometheus.yml", "global: { scrape_interval: 15s }\nscrape_configs: []\n");
     node.write("/root/week.om", week.metrics());
     node.sh(&format!(
-        "rm -rf {DATA}; mkdir -p {DATA}; promtool tsdb create-blocks-from openmetrics /root/week.om {DATA} >/root/blocks && chown -R prometheus: {DATA}"
+        "rm -rf {DATA}; mkdir -p {DATA}; promtool tsdb create-blocks-from openmetrics --max-block-duration=24h /root/week.om {DATA} >/root/blocks && chown -R prometheus: {DATA}"
     ))
     .ok();
     let node = node.boot();

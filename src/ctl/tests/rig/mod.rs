@@ -94,7 +94,9 @@ impl Node {
         let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(self.dir.path(), 0o755);
         let program = self.dir.path().join("migration-ctl");
-        fs::copy(env!("CARGO_BIN_EXE_migration-ctl"), &program).unwrap();
+        // By a process of its own: what we hold open for writing while another test forks can't be run for a moment.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_migration-ctl")).arg(&program).status();
+        assert!(copied.unwrap().success());
         mode(&self.path(path), 0);
         let mut command = match fs::metadata("/proc/self").unwrap().uid() {
             0 => {
