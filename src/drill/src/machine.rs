@@ -149,6 +149,7 @@ impl Machine {
             std::io::Write::write_all(&mut input, b"go\n").doing(|| "cannot start dpkg")?;
         }
         let code = self.bounded(argv, || tracer.follow())?;
+        self.inside(until_reaped);
         Ok(Output { code, text: all_of(&mut text)? })
     }
 
@@ -189,6 +190,19 @@ impl Machine {
             Ok(false) => value,
             _ => Err(Error::new(format!("{} did not end within {} s", argv.join(" "), PATIENCE.as_secs()))),
         }
+    }
+}
+
+/// Waits until whoever was killed is gone: one that is dead and that process 1 has not waited for yet looks alive to the next
+/// script, which then leaves its files for a later one.
+fn until_reaped() {
+    let dead = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
+    for _ in 0..5000 {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        if !all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).any(dead) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
