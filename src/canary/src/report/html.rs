@@ -22,7 +22,7 @@ svg text { fill: var(--fg); } svg text.in { fill: #fff; }
 .rust { fill: var(--rust); } .perl { fill: var(--perl); } .bad { fill: var(--bad); } .good { fill: var(--good); } .dim { fill: var(--dim); }
 b.rust { color: var(--rust); } b.perl { color: var(--perl); }
 .pass { color: var(--good); } .fail { color: var(--bad); } .inconclusive { color: var(--perl); }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .2em .8em .2em 0; border-bottom: 1px solid color-mix(in srgb, var(--dim) 30%, transparent); }
+table { border-collapse: collapse; width: 100%; } td, th { overflow-wrap: anywhere; text-align: left; vertical-align: top; padding: .2em .8em .2em 0; border-bottom: 1px solid color-mix(in srgb, var(--dim) 30%, transparent); }
 ";
 
 /// The page.
@@ -86,7 +86,7 @@ fn applies(out: &mut String, report: &Report) {
     out.push_str(&plot.end("Durations of applies over time"));
     let words = match &report.latency {
         Some(c) => format!(
-            "Rust takes {:.2} of Perl's time, with 95 % confidence {:.2} to {:.2}; a gate asks for an upper bound below {MARGIN}. Perl's of 90 days.",
+            "Rust takes {:.2} of Perl's time, with 95 % confidence {:.2} to {:.2}; a gate asks for an upper bound below {MARGIN}. Perl's applies are those of 90 days.",
             c.estimate, c.lower, c.upper
         ),
         None => "Too few applies to compare them.".to_owned(),
