@@ -238,7 +238,7 @@ fn an_alert_takes_the_node_down_once_and_a_silent_prometheus_is_no_quiet_one() {
         }
     };
     becomes(&node, "sum_over_time(up[10m]) >= bool 3", 1.0);
-    until(0).says("quiet: none of 6 critical rules fires for node pve1");
+    until(0).says("quiet: none of 7 critical rules fires for node pve1");
 
     node.systemctl(["stop", UNITS[0]]).ok();
     assert_eq!(ask(&node, &[], LIST), "200");

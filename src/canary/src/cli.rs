@@ -271,21 +271,30 @@ fn reported(node: &Node, asked: &Reported) -> Result<()> {
 fn watched(node: &Node, asked: &Watch) -> Result<()> {
     let facts = watch::facts(node, &asked.asked.selector, &asked.asked.sources(node)?);
     let watched = watch::judge(&facts);
+    // Before anything is said: nobody may be there to hear it.
+    let lowered = match watched.demote_to {
+        Some(to) if asked.demote => Some(watch::demote(node, to, &watched.reason)),
+        _ => None,
+    };
     match asked.output.output {
         Form::Text => out(watch::text(&watched))?,
         Form::Json => out(serde_json::to_string(&watched).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?)?,
     }
-    match watched.demote_to {
-        Some(to) if asked.demote => {
-            for line in watch::demote(node, to, &watched.reason)? {
-                eprintln!("canary: {line}");
-            }
-            eprintln!("node {} is at {to} (was {}): {}", watched.node, watched.phase, watched.reason);
+    match (watched.demote_to, lowered.transpose()?) {
+        (Some(to), Some(beside)) => {
+            beside.iter().for_each(note);
+            note(format_args!("node {} is at {to} (was {}): {}", watched.node, watched.phase, watched.reason));
         }
-        Some(to) => eprintln!("with --demote this node would go to {to}"),
-        None => {}
+        (Some(to), None) => note(format_args!("with --demote this node would go to {to}")),
+        (None, _) => {}
     }
     watch::ended(&watched)
+}
+
+/// A word beside the answer; that nobody hears it changes nothing.
+fn note(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "canary: {line}");
 }
 
 fn trusted(root: &Root, output: &Output) -> Result<()> {

@@ -129,11 +129,13 @@ pub struct Override {
 /// The operation journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
-    /// Lines that can't be read.
+    /// Lines of the time looked at that can't be read.
     pub damaged: usize,
     /// Where its times go back, as the clock did: seconds since the epoch.
     pub backwards: Vec<i64>,
-    /// Operations, in their order, of as long as a baseline may be old.
+    /// The newest time since they last went back.
+    pub latest: Option<i64>,
+    /// Operations, in their order, of as long as a baseline may be old, and unfinished ones of whatever age.
     pub operations: Vec<Operation>,
 }
 
@@ -167,6 +169,11 @@ impl Operation {
         self.interfaces || self.files == 0
     }
 
+    /// Whether all it began is done, or taken back.
+    pub fn is_finished(&self) -> bool {
+        !matches!(self.outcome, None | Some(history::journal::Outcome::Failed))
+    }
+
     /// How long it took, in milliseconds, if it is an apply that came to its end. One of 0 ms is a note beside another.
     pub fn applied(&self) -> Option<u64> {
         let done = self.outcome == Some(history::journal::Outcome::Done) && self.is_apply();
@@ -185,12 +192,18 @@ pub struct Decisions {
     pub backwards: Vec<i64>,
     /// The oldest line's time.
     pub first: Option<i64>,
-    /// The newest line's time.
+    /// The newest time since they last went back.
     pub last: Option<i64>,
     /// Minutes (since the epoch) with requests of the network API, in order.
     pub minutes: Vec<Minute>,
-    /// Requests that Perl answered because Rust failed, or nobody did; the oldest of the window first.
+    /// Requests that Perl answered because Rust failed, or nobody did: the first of the window, at most
+    /// [`Decisions::KEPT`] of either kind.
     pub bad: Vec<Bad>,
+}
+
+impl Decisions {
+    /// So many bad requests of a kind are kept one by one; [`Minute`] counts them all.
+    pub const KEPT: usize = 200;
 }
 
 /// A file of the log.
@@ -215,6 +228,8 @@ pub struct Minute {
     pub perl: u64,
     /// Nobody.
     pub none: u64,
+    /// Those of Perl's that Rust should have answered.
+    pub fallbacks: u64,
 }
 
 /// A request that Rust should have answered and did not.
@@ -337,7 +352,7 @@ impl Series {
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
-        self.runs.iter().map(|run| run.count).sum()
+        self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.count))
     }
 
     /// The widest distance between two values within, and from the ends to the first and last.

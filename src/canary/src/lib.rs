@@ -22,6 +22,7 @@
 //! | a source | [`read`], [`facts`] |
 //! | an alert that takes a node down | `debian/prometheus/rules.yml`: `demote: "yes"` |
 
+pub mod alerts;
 pub mod evidence;
 pub mod facts;
 pub mod gate;

@@ -6,84 +6,45 @@
 //! ```
 //!
 //! Which alerts take a node down is written in the rules, by the label `demote: "yes"` beside `severity: critical`. An
-//! alert goes on firing for as long as its expression looks back, so one that was there when the phase last changed is
-//! not heard again: it took the node down already, or an operator knew of it. Where rules are missing, not evaluated,
-//! or about nothing, that is said: no alert is never taken for none that could fire.
+//! alert goes on firing for as long as its expression looks back, and Prometheus forgets since when if it is started anew:
+//! so after the phase was lowered, by whomever, nothing takes the node further down until what was in sight then is out of
+//! sight. Where rules are missing, not evaluated, or about nothing, that is said: no alert is never taken for none that
+//! could fire.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use host::{Error, Kind, Result};
-use phase::{Phase, Who, Wish};
+use phase::{Outcome, Phase, Who, Wish};
 use serde::Serialize;
 
+use crate::alerts::{Alert, DEMOTE, Rule, Rules};
 use crate::facts::Said;
 use crate::gate::moment;
-use crate::read::{Node, Sources, standing};
+use crate::read::{Node, Sources};
 
-/// The label of rules whose alerts take a node down.
-const DEMOTE: &str = "demote";
 /// A rule that was last evaluated longer ago, in milliseconds, says nothing; or three times its group's interval.
 const STALE_MS: i64 = 2 * 60 * 1000;
+/// Shipped rules that take a node down look back 15 minutes. So much later, in seconds, what fires has happened since.
+const SETTLED: i64 = 20 * 60;
+/// A ceiling that was written later than the last change that the history tells, in seconds, was changed by something else.
+const UNTOLD: i64 = 60;
 /// How long it waits for whoever writes on this node. Going down must not wait for them.
 const LOCK: Duration = Duration::from_secs(5);
 
-/// What Prometheus says of its alerts.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Where it is.
-    pub url: String,
-    /// Its clock: milliseconds since the epoch.
-    pub now_ms: i64,
-    /// How many series `up` has for this node.
-    pub targets: usize,
-    /// Its alerting rules.
-    pub rules: Vec<Rule>,
+/// The last change of this node's phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// How long ago, in seconds by this node's clock; negative if that was set back since.
+    pub ago: i64,
+    /// Whether the node may do less since, or nobody can tell.
+    pub lowered: bool,
 }
 
-/// One alerting rule.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// The alert's name.
-    pub name: String,
-    /// The rule's own labels.
-    pub labels: BTreeMap<String, String>,
-    /// Why it can't be evaluated; empty if it can.
-    pub trouble: String,
-    /// When it was evaluated last, by Prometheus' clock: milliseconds since the epoch; none: never.
-    pub evaluated_ms: Option<i64>,
-    /// How often it is, in milliseconds.
-    pub interval_ms: i64,
-    /// What fires, or is about to.
-    pub alerts: Vec<Alert>,
-}
-
-/// One alert.
-#[derive(Debug, Clone, Serialize)]
-pub struct Alert {
-    /// Its name.
-    pub name: String,
-    /// Its labels, those of the rule included.
-    pub labels: BTreeMap<String, String>,
-    /// What it means, and what to do.
-    pub annotations: BTreeMap<String, String>,
-    /// Whether it fires; else it is pending.
-    pub firing: bool,
-    /// Since when its expression is true, by Prometheus' clock: milliseconds since the epoch.
-    pub active_ms: i64,
-}
-
-impl Rule {
-    fn is(labels: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
-        labels.get(name).is_some_and(|found| found == value)
-    }
-
-    fn is_critical(&self) -> bool {
-        Self::is(&self.labels, "severity", "critical")
-    }
-
-    fn demotes(&self) -> bool {
-        self.is_critical() && Self::is(&self.labels, DEMOTE, "yes")
+impl Changed {
+    /// Whether what fires, since `age` seconds by Prometheus' clock, has happened after the change.
+    fn is_before(self, age: i64) -> bool {
+        let settled = !(0..SETTLED).contains(&self.ago);
+        settled || (!self.lowered && age <= self.ago)
     }
 }
 
@@ -94,8 +55,8 @@ pub struct Facts {
     pub node: String,
     /// Its phase.
     pub phase: Phase,
-    /// How long ago, in seconds by this node's clock, its phase was changed last; none: never.
-    pub changed_s: Option<i64>,
+    /// The last change of its phase; none: never.
+    pub changed: Option<Changed>,
     /// What Prometheus says.
     pub told: Said<Rules>,
 }
@@ -150,25 +111,38 @@ pub fn judge(facts: &Facts) -> Watched {
             return watched;
         }
     };
-    let ours = |labels: &BTreeMap<String, String>| labels.get("node").is_none_or(|name| name == node);
-    let critical = || rules.rules.iter().filter(|rule| rule.is_critical());
-    watched.alerts = critical().flat_map(|r| &r.alerts).filter(|a| a.firing && ours(&a.labels)).cloned().collect();
-    let heard = |alert: &&Alert| {
-        let age_s = (rules.now_ms - alert.active_ms) / 1000;
-        facts.changed_s.is_none_or(|changed| age_s < changed)
+    // A rule of others' that names no node is about something else; one that names this node may be about this.
+    let ours = |rule: &Rule, alert: &Alert| match alert.labels.get("node") {
+        Some(name) => name == node,
+        None => rule.is_ours(),
     };
+    let critical = || rules.rules.iter().filter(|rule| rule.is_critical());
+    let firing = critical().flat_map(|rule| rule.alerts.iter().filter(move |a| a.firing && ours(rule, a)));
+    watched.alerts = firing.cloned().collect();
     let downs = critical().filter(|rule| rule.demotes()).flat_map(|rule| &rule.alerts);
-    let down = downs.filter(|a| a.firing && Rule::is(&a.labels, "node", node)).find(heard);
-    // An alert that fires is known whatever else is not.
-    if let Some(first) = watched.alerts.first() {
-        watched.verdict = Word::Firing;
-        watched.reason = told(down.unwrap_or(first), watched.alerts.len());
-        watched.demote_to = down.and_then(|_| Phase::ALL.into_iter().rev().find(|lower| lower < phase));
-        return watched;
-    }
-    match silence(facts, rules) {
-        Some(why) => watched.reason = why,
-        None => {
+    let downs: Vec<&Alert> = downs.filter(|a| a.firing && Rule::is(&a.labels, "node", node)).collect();
+    let heard = |alert: &Alert| {
+        let age = (rules.now_ms - alert.active_ms) / 1000;
+        facts.changed.is_none_or(|changed| changed.is_before(age))
+    };
+    // Of two nodes by one name nobody can tell which one it is.
+    let one = rules.targets == 1;
+    let down = downs.iter().copied().find(|alert| one && heard(alert));
+    let named = down.or(downs.first().copied()).or(watched.alerts.first());
+    let told = named.map(|alert| told(alert, watched.alerts.len()));
+    match (told, silence(facts, rules)) {
+        // What takes the node down is known whatever else is not.
+        (Some(told), _) if one && !downs.is_empty() => {
+            watched.verdict = Word::Firing;
+            watched.demote_to = down.and_then(|_| Phase::ALL.into_iter().rev().find(|lower| lower < phase));
+            watched.reason = told;
+        }
+        (told, Some(why)) => watched.reason = told.map_or(why.clone(), |told| format!("{why}; {told}")),
+        (Some(told), None) => {
+            watched.verdict = Word::Firing;
+            watched.reason = told;
+        }
+        (None, None) => {
             watched.verdict = Word::Quiet;
             watched.reason = format!("none of {} critical rules fires for node {node}", critical().count());
         }
@@ -182,6 +156,11 @@ fn silence(facts: &Facts, rules: &Rules) -> Option<String> {
     let Rules { url, targets, .. } = rules;
     if *targets == 0 {
         return Some(format!("Prometheus at {url} does not scrape node {node}, so nothing can fire for it"));
+    }
+    if *targets > 1 {
+        return Some(format!(
+            "Prometheus at {url} scrapes {targets} targets by the name of node {node}: --selector tells them apart"
+        ));
     }
     if !rules.rules.iter().any(Rule::demotes) {
         return Some(format!(
@@ -218,10 +197,35 @@ pub fn facts(node: &Node, selector: &str, sources: &Sources) -> Facts {
         ),
         Some(server) => server.rules(&format!("up{{{}}}", selector.replace("{node}", &name))).into(),
     };
-    // A history that can't be read names no change: then each alert counts.
-    let past = standing::past(&node.switch, &node.store, now).ok();
-    let last = past.and_then(|past| past.steps.last().map(|step| now - step.time));
-    Facts { phase: node.switch.effective().phase, changed_s: last, told, node: name }
+    Facts { phase: node.switch.effective().phase, changed: changed(node, now), told, node: name }
+}
+
+/// By the history; and by the ceiling's own time where that tells more, as where a full disk keeps the history from being
+/// written, or something keeps it from being read.
+fn changed(node: &Node, now: i64) -> Option<Changed> {
+    let phase = node.switch.effective().phase;
+    let history = node.switch.history(node.store.clock).read().ok();
+    let told = history.and_then(|history| {
+        let changes = history.changes();
+        let mut steps = changes.iter().flat_map(|change| change.steps.iter().map(move |step| (change, step)));
+        let (change, step) = steps.rfind(|(change, step)| {
+            let done = match change.outcome {
+                Some(Outcome::Done | Outcome::CeilingOnly | Outcome::ClusterOnly) => true,
+                Some(Outcome::Failed) => false,
+                Some(Outcome::Unknown) | None => step.to == phase,
+            };
+            step.node == node.switch.node && step.from != step.to && done
+        })?;
+        Some((change.time, Changed { ago: now - change.time, lowered: step.to < step.from }))
+    });
+    let file = node.switch.root.path(&node.switch.ceiling);
+    let written = std::fs::metadata(file).and_then(|m| m.modified()).ok();
+    let written = written.and_then(|at| i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+    match (told, written) {
+        (Some((time, changed)), Some(written)) if written <= time + UNTOLD => Some(changed),
+        (_, Some(written)) => Some(Changed { ago: now - written, lowered: true }),
+        (told, None) => told.map(|(_, changed)| changed),
+    }
 }
 
 /// Takes the node down: its own ceiling at once, and its line in migration.toml where the cluster can be written.
@@ -270,6 +274,8 @@ pub fn ended(watched: &Watched) -> Result<()> {
 mod tests {
     use super::*;
 
+    use std::collections::BTreeMap;
+
     const NOW: i64 = 1_800_000_000_000;
 
     fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -308,7 +314,7 @@ mod tests {
         Facts {
             node: "pve1".into(),
             phase: Phase::RustAdvanced,
-            changed_s: Some(3600),
+            changed: Some(Changed { ago: 3600, lowered: false }),
             told: Said::Is(Rules { url: "http://p".into(), now_ms: NOW, targets: 1, rules }),
         }
     }
@@ -325,13 +331,6 @@ mod tests {
             ("it fires", vec![rule("Fallback", DOWN, &[("pve1", true, 60)])], Word::Firing, below),
             ("pending", vec![rule("Fallback", DOWN, &[("pve1", false, 60)])], Word::Quiet, None),
             ("of another node", vec![rule("Fallback", DOWN, &[("pve2", true, 60)])], Word::Quiet, None),
-            ("known since before", vec![rule("Fallback", DOWN, &[("pve1", true, 3600)])], Word::Firing, None),
-            (
-                "an old one and a new one",
-                vec![rule("Fallback", DOWN, &[("pve1", true, 4000)]), rule("Unknown", DOWN, &[("pve1", true, 30)])],
-                Word::Firing,
-                below,
-            ),
             (
                 "critical, and no reason to go down",
                 [calm(), vec![rule("Down", CRITICAL, &[("pve1", true, 60)])]].concat(),
@@ -339,20 +338,67 @@ mod tests {
                 None,
             ),
             ("a warning", [calm(), vec![rule("Slow", WARNING, &[("pve1", true, 60)])]].concat(), Word::Quiet, None),
-            ("of no node", [calm(), vec![rule("NoTarget", DOWN, &[("", true, 60)])]].concat(), Word::Firing, None),
+            (
+                "of no node",
+                [calm(), vec![rule("PveNetworkNoTarget", CRITICAL, &[("", true, 60)])]].concat(),
+                Word::Firing,
+                None,
+            ),
+            (
+                "of no node, and labelled",
+                [calm(), vec![rule("NoTarget", DOWN, &[("", true, 60)])]].concat(),
+                Word::Firing,
+                None,
+            ),
+            (
+                "of no node, and not ours",
+                [calm(), vec![rule("DiskFull", CRITICAL, &[("", true, 60)])]].concat(),
+                Word::Quiet,
+                None,
+            ),
         ] {
             let watched = judge(&facts(rules));
             assert_eq!((watched.verdict, watched.demote_to), (word, to), "{what}: {}", watched.reason);
         }
         let first = judge(&facts(vec![rule("Fallback", DOWN, &[("pve1", true, 60)])]));
         assert!(text(&first).contains("it is so") && text(&first).contains("do this"), "{}", text(&first));
-        // Never changed: it counts. At the bottom there is nothing below.
-        let fires = || vec![rule("Fallback", DOWN, &[("pve1", true, 9999)])];
-        assert_eq!(judge(&Facts { changed_s: None, ..facts(fires()) }).demote_to, below);
-        assert_eq!(judge(&Facts { changed_s: None, phase: Phase::PerlOnly, ..facts(fires()) }).demote_to, None);
-        // A node whose clock is ahead of Prometheus' by an hour: ages are compared, and no times.
-        assert_eq!(judge(&Facts { changed_s: Some(9998), ..facts(fires()) }).demote_to, None);
-        assert_eq!(judge(&Facts { changed_s: Some(10_001), ..facts(fires()) }).demote_to, below);
+        // At the bottom there is nothing below.
+        let fires = vec![rule("Fallback", DOWN, &[("pve1", true, 9999)])];
+        assert_eq!(judge(&Facts { phase: Phase::PerlOnly, ..facts(fires) }).demote_to, None);
+    }
+
+    /// Ages are compared, Prometheus' and the node's, and no times: their clocks may differ.
+    #[test]
+    fn an_alert_is_heard_once() {
+        let lowered = |ago| Some(Changed { ago, lowered: true });
+        let raised = |ago| Some(Changed { ago, lowered: false });
+        for (what, changed, age, heard) in [
+            ("never changed", None, 9999, true),
+            ("lowered a moment ago for it", lowered(30), 60, false),
+            (
+                "begun after that: a scrape comes later than the breaker, and a new Prometheus forgets",
+                lowered(30),
+                5,
+                false,
+            ),
+            ("the last moment", lowered(SETTLED - 1), 5, false),
+            ("what was in sight then is out of sight: it happened since", lowered(SETTLED), 5, true),
+            ("and goes on", lowered(SETTLED), 2 * SETTLED, true),
+            ("there when an operator raised it", raised(600), 601, false),
+            ("begun in that second", raised(600), 600, true),
+            ("begun since", raised(600), 30, true),
+            ("raised long ago", raised(9000), 9999, true),
+            ("a change from the future: the clock was set back", lowered(-5), 60, true),
+        ] {
+            let facts = Facts { changed, ..facts(vec![rule("Fallback", DOWN, &[("pve1", true, age)])]) };
+            let watched = judge(&facts);
+            assert_eq!((watched.verdict, watched.demote_to.is_some()), (Word::Firing, heard), "{what}");
+        }
+        // An old one does not hide a new one.
+        let two = vec![rule("Fallback", DOWN, &[("pve1", true, 700)]), rule("Unknown", DOWN, &[("pve1", true, 30)])];
+        let watched = judge(&Facts { changed: raised(600), ..facts(two) });
+        assert_eq!(watched.demote_to, Some(Phase::RustBasicWrite));
+        assert!(watched.reason.starts_with("Unknown fires"), "{}", watched.reason);
     }
 
     #[test]
@@ -366,6 +412,22 @@ mod tests {
         };
         for (why, watched) in [
             ("does not scrape node pve1", with(|r| r.targets = 0)),
+            ("scrapes 2 targets by the name of node pve1", with(|r| r.targets = 2)),
+            (
+                "scrapes 2 targets by the name of node pve1: --selector tells them apart; Fallback fires",
+                with(|r| {
+                    r.targets = 2;
+                    r.rules[0] = rule("Fallback", DOWN, &[("pve1", true, 60)]);
+                }),
+            ),
+            ("has no rule with severity", with(|r| r.rules = vec![rule("DiskFull", CRITICAL, &[("", true, 60)])])),
+            (
+                "can't be evaluated: x; Down fires",
+                with(|r| {
+                    r.rules[0].trouble = "x".into();
+                    r.rules[1] = rule("Down", CRITICAL, &[("pve1", true, 60)]);
+                }),
+            ),
             ("has no rule with", with(|r| r.rules.clear())),
             ("has no rule with", with(|r| drop(r.rules.remove(0)))),
             ("can't be evaluated: many-to-many", with(|r| r.rules[1].trouble = "many-to-many".into())),

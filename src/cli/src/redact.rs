@@ -293,7 +293,7 @@ const ENDINGS: [&str; 9] =
     ["password", "passwords", "passwd", "passphrase", "secret", "secrets", "token", "tokens", "key"];
 
 /// Whether a name tells a secret.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let words = || lower.split(|c: char| !c.is_ascii_alphanumeric());
     words().any(|word| WORDS.contains(&word) || ENDINGS.iter().any(|end| word.ends_with(end)))

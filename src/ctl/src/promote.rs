@@ -13,6 +13,7 @@ use std::time::Duration;
 use ::phase::{Override, Phase, Wish};
 use canary::gate::{self, Judgement, Verdict};
 use canary::read::overrides::Passage;
+use canary::read::standing::by_passage;
 use canary::{read, shown};
 use clap::Args;
 use host::{Cluster, Error, Kind, Result, Timestamp, files};
@@ -109,6 +110,7 @@ pub(crate) fn run(node: &Node, asked: &Promote) -> Result<()> {
             };
             // It may have taken minutes.
             keep()?;
+            in_window(node)?;
             as_judged(node, &verdict)?;
             promote(node, from, verdict, overridden)
         })?
@@ -167,7 +169,7 @@ fn as_judged(node: &Node, verdict: &Verdict) -> Result<()> {
 fn promote(node: &Node, from: Phase, verdict: Verdict, overridden: Option<Override>) -> Result<Done> {
     let passage = Passage::new(&node.store, person::here(), from, overridden, verdict);
     let written = passage.write(&node.store)?;
-    let path = node.store.root.inside(&written);
+    let path = node.store.root.inside(&written.file);
     let Passage { verdict, overridden, .. } = passage;
     let why = match &overridden {
         None => "the gate passed".to_owned(),
@@ -178,12 +180,11 @@ fn promote(node: &Node, from: Phase, verdict: Verdict, overridden: Option<Overri
             over.reason
         ),
     };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let recorded = by_passage(&why, &name, &written.sha256);
     let wish = Wish::Node { node: node.switch.node.clone(), to: verdict.wanted };
-    if let Err(error) = carry_out(node, wish, None, &why) {
-        // It was written for what did not happen.
-        let _ = files::remove(&written);
-        return Err(error);
-    }
+    // If it can't be done the passage stays; it lets nothing through, since no change that was made names it.
+    carry_out(node, wish, None, &recorded)?;
     let by = format!("gate for {}", verdict.wanted);
     let accepted = accept::proven(node, &verdict.proven, &by, &format!("{why}: {}", path.display()));
     let accepted = accepted.map_err(|e| {

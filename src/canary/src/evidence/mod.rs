@@ -15,20 +15,28 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cli::redact::{Form, redact};
-use history::journal::Contents;
+use cli::redact::{Form, REMOVED, is_secret, redact};
 use history::snapshot;
 use host::{Error, Kind, Result, files};
+use phase::change::Seen;
+use phase::record::{Event, Record};
 use seal::openpgp::{Good, Keyring};
 use serde_json::{Value, json};
 
-use crate::facts::{Facts, Journal, Said};
-use crate::gate::{self, Verdict, limits};
-use crate::read::{Node, contract, journal, overrides};
+use crate::facts::{Contract, Facts, Past, Said, Standing};
+use crate::gate::{self, Verdict};
+use crate::read::journal::Since;
+use crate::read::overrides::Kept;
+use crate::read::standing::Here;
+use crate::read::{Node, contract, journal, overrides, standing};
 use chain::{Bundle, Entry};
 
 /// A file of the node that is larger, in bytes, stays out, and the bundle says so.
 const LIMIT: u64 = 256 << 20;
+
+/// What migration.toml and the ceiling are called where facts are read.
+const TOML: &str = "/etc/pve/network/migration.toml";
+const CEILING: &str = "/var/lib/pve-network-rs/ceiling";
 
 /// Gathers everything around `facts`.
 ///
@@ -48,35 +56,36 @@ pub fn gather(node: &Node, facts: &Facts) -> Result<Bundle> {
     add("verdict.json", json_of(&verdict)?);
     let mut missing = Vec::new();
     let root = &node.store.root;
-    let mut file =
-        |name: &str, path: &Path, form: Form, keep: &dyn Fn(&str) -> bool| match files::read_plain(path, LIMIT) {
-            Ok(Some(bytes)) => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                add(name, clean(&text, form, keep));
-            }
-            Ok(None) => missing.push(format!("{name}: there is no {}", root.inside(path).display())),
-            Err(error) => missing.push(format!("{name}: {error}")),
-        };
-    let all = |_: &str| true;
-    let since = facts.now - limits::BASELINE_AGE.max(limits::needed(facts.wanted));
-    file("operations.jsonl", node.store.journal().path(), Form::Log, &|line| is_since(line, since));
-    file("phase-history.jsonl", node.switch.history(node.store.clock).path(), Form::Log, &all);
-    file("migration.toml", &root.path(&node.switch.migration), Form::Config, &all);
-    file("ceiling", &root.path(&node.switch.ceiling), Form::Config, &all);
+    let mut file = |name: &str, path: &Path, shown: &dyn Fn(&str) -> String| match files::read_plain(path, LIMIT) {
+        Ok(Some(bytes)) => add(name, shown(&String::from_utf8_lossy(&bytes))),
+        Ok(None) => missing.push(format!("{name}: there is no {}", root.inside(path).display())),
+        Err(error) => missing.push(format!("{name}: {error}")),
+    };
+    let since = Since::of(facts.wanted, facts.now).operations;
+    let recent = |text: &str| clean(recent(text, since), Form::Log);
+    file("operations.jsonl", node.store.journal().path(), &recent);
+    file("phase-history.jsonl", node.switch.history(node.store.clock).path(), &|text| {
+        text.split_inclusive('\n').map(history_line).collect()
+    });
+    file("migration.toml", &root.path(&node.switch.migration), &|text| clean(text, Form::Config));
+    file("ceiling", &root.path(&node.switch.ceiling), &|text| clean(text, Form::Config));
+    let log = |text: &str| clean(text, Form::Log);
     if let Ok(report) = facts.contract.get() {
-        file("contract.json", &root.path(&report.file), Form::Log, &all);
+        file("contract.json", &root.path(&report.file), &contract_report);
     }
     let info = root.path("/var/lib/dpkg/info");
-    file("package/manifest", &info.join("pve-network-rs.manifest"), Form::Log, &all);
+    file("package/manifest", &info.join("pve-network-rs.manifest"), &log);
     match files::read_plain(&info.join("pve-network-rs.manifest-sig"), LIMIT) {
         Ok(Some(bytes)) => add("package/manifest-sig.base64", STANDARD.encode(bytes)),
         Ok(None) => missing.push("package/manifest-sig: the package is not signed".into()),
         Err(error) => missing.push(format!("package/manifest-sig: {error}")),
     }
     match overrides::all(&node.store) {
-        Ok(passages) => {
-            for (number, passage) in passages.iter().enumerate() {
-                add(&format!("gates/{number}-{}.json", passage.to), clean(&json_of(passage)?, Form::Log, &all));
+        Ok(kept) => {
+            for one in kept {
+                let content = files::read_plain(&node.store.path(overrides::FOLDER).join(&one.file), LIMIT)?;
+                let text = String::from_utf8_lossy(&content.unwrap_or_default()).into_owned();
+                add(&format!("{}/{}", overrides::FOLDER, one.file), clean(&text, Form::Log));
             }
         }
         Err(error) => missing.push(format!("gates: {error}")),
@@ -86,7 +95,7 @@ pub fn gather(node: &Node, facts: &Facts) -> Result<Bundle> {
             for one in snapshots {
                 let manifest = files::read_plain(&one.path.join(snapshot::MANIFEST), LIMIT).ok().flatten();
                 let text = String::from_utf8_lossy(&manifest.unwrap_or_default()).into_owned();
-                add(&format!("snapshots/{}.json", one.id), clean(&text, Form::Log, &all));
+                add(&format!("snapshots/{}.json", one.id), clean(&text, Form::Log));
             }
         }
         Err(error) => missing.push(format!("snapshots: {error}")),
@@ -137,53 +146,169 @@ pub fn judge(bytes: &[u8], keys: Option<&Keyring>) -> Result<Judged> {
     Ok(Judged { verdict, signer })
 }
 
-/// The facts have to follow from the records that lie beside them.
+/// The facts have to follow from the records that lie beside them. The decision log and Prometheus are not there to be
+/// compared: what the facts have of them is taken from whoever signed.
 fn records(bundle: &Bundle, facts: &Facts) -> Result<()> {
     let disagree =
         |what: &str| Error::of(Kind::SignatureRefused, format!("the facts do not follow from {what} of the bundle"));
     if let Said::Is(told) = &facts.journal {
-        let contents = Contents::parse(bundle.get("operations.jsonl")?.as_bytes());
-        let since = facts.now - limits::BASELINE_AGE.max(limits::needed(facts.wanted));
-        let Journal { damaged, operations, .. } = journal::of(&contents, since);
-        let recent: Vec<_> = told.operations.iter().filter(|o| o.began >= since).collect();
-        if damaged != told.damaged || !operations.iter().filter(|o| o.began >= since).eq(recent) {
+        let since = Since::of(facts.wanted, facts.now);
+        let mut found = journal::of(bundle.get("operations.jsonl")?.as_bytes(), since);
+        let mut told = told.clone();
+        for journal in [&mut found, &mut told] {
+            // Older ones are there for what they left undone, and their lines are not.
+            journal.operations.retain(|o| o.began >= since.operations);
+            journal.backwards.retain(|time| *time >= since.operations);
+        }
+        if found != told {
             return Err(disagree("operations.jsonl"));
         }
     }
     if let Said::Is(told) = &facts.contract {
         let found =
             contract::of(bundle.get("contract.json")?.as_bytes(), &told.file).map_err(|_| disagree("contract.json"))?;
-        if (&found.verdict, &found.endpoints, found.started, &found.node)
-            != (&told.verdict, &told.endpoints, told.started, &told.node)
-        {
+        // What was removed from it changed its digest.
+        if (Contract { sha256: told.sha256.clone(), lines: told.lines.clone(), ..found }) != *told {
             return Err(disagree("contract.json"));
         }
     }
+    let Said::Is(told) = &facts.standing else { return Ok(()) };
+    let toml = bundle.get("migration.toml")?;
+    let ceiling = || bundle.get("ceiling").ok().map(|text| phase::ceiling::parse(text.as_bytes(), CEILING)).transpose();
+    let (cluster, known) = (Seen::Bytes(toml.as_bytes().to_vec()), told.nodes.keys().cloned().collect());
+    let disk = phase::change::Facts::new(TOML.into(), facts.node.clone(), known, cluster, ceiling().into());
+    let Said::Is(found) = standing::standing_of(&disk) else { return Err(disagree("migration.toml")) };
+    let sha256 = if toml.contains(REMOVED) { told.sha256.clone() } else { found.sha256.clone() };
+    if (Standing { sha256, ..found }) != *told {
+        return Err(disagree("migration.toml and ceiling"));
+    }
+    let Said::Is(past) = &facts.past else { return Ok(()) };
+    // Of a node that never changed its phase there is none.
+    let history = bundle.get("phase-history.jsonl").unwrap_or_default();
+    let contents = phase::record::read(history.as_bytes());
+    let ceiling = ceiling().map_err(|_| disagree("ceiling"))?;
+    let here = Here { node: &facts.node, phase: told.phase, ceiling, now: facts.now };
+    let found = standing::past_of(&contents, kept(bundle, &contents, &facts.node)?, &here)
+        .map_err(|e| Error::of(Kind::SignatureRefused, format!("{e} in the bundle")))?;
+    // A line from which something was removed is no longer what the next one follows.
+    let broken = if history.contains(REMOVED) { past.broken.clone() } else { found.broken.clone() };
+    if past_without_secrets(&Past { broken, ..found }) != *past {
+        return Err(disagree("phase-history.jsonl and gates"));
+    }
     Ok(())
+}
+
+/// The passages in the bundle. From one that held a secret something was removed, so that its digest is another.
+fn kept(bundle: &Bundle, contents: &phase::record::Contents, node: &str) -> Result<Vec<Kept>> {
+    let steps = standing::steps(contents, node);
+    let mut all = Vec::new();
+    for entry in &bundle.entries {
+        let Some(file) = entry.name.strip_prefix(overrides::FOLDER).and_then(|name| name.strip_prefix('/')) else {
+            continue;
+        };
+        let broken = |e| Error::of(Kind::SignatureRefused, format!("{} of the bundle: {e}", entry.name));
+        let passage = serde_json::from_str(&entry.content).map_err(broken)?;
+        let mut sha256 = files::sha256(entry.content.as_bytes());
+        if entry.content.contains(REMOVED)
+            && let Some((_, named)) =
+                steps.iter().filter_map(|s| standing::passage_of(&s.why)).find(|(f, _)| *f == file)
+        {
+            named.clone_into(&mut sha256);
+        }
+        all.push(Kept { file: file.to_owned(), sha256, passage });
+    }
+    all.sort_by_key(|kept| kept.passage.time);
+    Ok(all)
 }
 
 /// What people wrote may hold anything. The verdict is judged afterwards, so that it follows from what is sent.
 fn without_secrets(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     if let Said::Is(past) = &mut facts.past {
-        let reasons = past.overrides.iter_mut().map(|o| &mut o.reason);
-        for text in reasons.chain(past.steps.iter_mut().map(|s| &mut s.why)) {
-            *text = redact(text, Form::Log);
-        }
+        *past = past_without_secrets(past);
+    }
+    if let Said::Is(contract) = &mut facts.contract {
+        contract.lines.iter_mut().for_each(|line| *line = redact(line, Form::Log));
     }
     facts
 }
 
+fn past_without_secrets(past: &Past) -> Past {
+    let mut past = past.clone();
+    let reasons = past.overrides.iter_mut().map(|o| &mut o.reason);
+    for text in reasons.chain(past.steps.iter_mut().map(|s| &mut s.why)) {
+        *text = redact(text, Form::Log);
+    }
+    past
+}
+
+/// A report of contract-test: what differs in a field that is named as a secret is may be one.
+fn contract_report(text: &str) -> String {
+    let Ok(mut report) = serde_json::from_str::<Value>(text) else { return clean(text, Form::Log) };
+    let mut removed = false;
+    for endpoint in report["endpoints"].as_array_mut().into_iter().flatten() {
+        for list in ["differences", "suppressed"] {
+            for difference in endpoint[list].as_array_mut().into_iter().flatten() {
+                let secret = difference["field"].as_str().is_some_and(is_secret);
+                for value in ["perl", "rust"].into_iter().filter(|_| secret) {
+                    if let Some(value) = difference.get_mut(value).filter(|v| !v.is_null()) {
+                        *value = REMOVED.into();
+                        removed = true;
+                    }
+                }
+            }
+        }
+    }
+    clean(&if removed { report.to_string() } else { text.to_owned() }, Form::Log)
+}
+
+/// The journal behind the last line that is older than `since`.
+fn recent(text: &str, since: i64) -> &str {
+    let old = |line: &str| journal::times(line.as_bytes()).any(|time| time < since);
+    let mut begin = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        at += line.len();
+        if old(line) {
+            begin = at;
+        }
+    }
+    &text[begin..]
+}
+
+/// A line of the phase history: what a person wrote in it may hold a secret, what it sets does not.
+fn history_line(line: &str) -> String {
+    let Ok(mut record) = serde_json::from_str::<Record>(line) else { return clean(line, Form::Log) };
+    let cleaned = |text: &mut String| {
+        let clean = redact(text, Form::Log);
+        let same = clean == *text;
+        *text = clean;
+        same
+    };
+    let same = match &mut record.event {
+        Event::Change { why, overridden, .. } => {
+            let same = overridden.as_mut().is_none_or(|o| cleaned(&mut o.reason));
+            cleaned(why) && same
+        }
+        Event::Outcome { error, .. } => error.as_mut().is_none_or(cleaned),
+        Event::Unknown => return clean(line, Form::Log),
+    };
+    let end = if line.ends_with('\n') { "\n" } else { "" };
+    match serde_json::to_string(&record) {
+        Ok(text) if !same => format!("{text}{end}"),
+        _ => line.to_owned(),
+    }
+}
+
 /// Text without secrets. A line of JSON that holds none stays as it is, byte for byte: chains hold then.
-fn clean(text: &str, form: Form, keep: &dyn Fn(&str) -> bool) -> String {
+fn clean(text: &str, form: Form) -> String {
     if serde_json::from_str::<Value>(text).is_ok_and(|v| v.is_object() || v.is_array()) {
         return same_or(text, form);
     }
-    let lines = text.split_inclusive('\n').filter(|line| keep(line));
     if form == Form::Config || text.contains("-----BEGIN") {
-        return redact(&lines.collect::<String>(), form);
+        return redact(text, form);
     }
-    lines.map(|line| same_or(line, form)).collect()
+    text.split_inclusive('\n').map(|line| same_or(line, form)).collect()
 }
 
 fn same_or(text: &str, form: Form) -> String {
@@ -195,12 +320,6 @@ fn same_or(text: &str, form: Form) -> String {
         (Some(_), Some(after)) => format!("{after}{}", if text.ends_with('\n') { "\n" } else { "" }),
         _ => cleaned,
     }
-}
-
-/// Whether a line of the journal belongs to the time looked at. What can't be read belongs to every time.
-fn is_since(line: &str, since: i64) -> bool {
-    let time = serde_json::from_str::<Value>(line).ok().and_then(|v| v.get("time").and_then(Value::as_i64));
-    time.is_none_or(|time| time >= since)
 }
 
 fn json_of(value: &impl serde::Serialize) -> Result<String> {

@@ -155,7 +155,10 @@ pub(crate) struct Grown {
 pub(crate) fn grown(query: &Query, series: &Series) -> Result<Grown, String> {
     let (from, to, step) = (query.from * 1000, query.to * 1000, query.step.max(1) * 1000);
     let (gap, since) = series.widest(from, to);
-    if gap > step {
+    // The ends are steps as well: a counter that begins one late says nothing of what it was before.
+    let ends = series.runs.first().zip(series.runs.last());
+    let short = ends.is_none_or(|(first, last)| first.from - from >= step || to - last.to >= step);
+    if gap > step || short {
         return Err(format!(
             "{} has no value for {} from {} on",
             query.expr,

@@ -1,10 +1,10 @@
 //! Whether the two witnesses can be believed, and whether they say the same: the node's own files, and Prometheus.
 
-use history::journal::Backend;
+use history::journal::{Backend, Outcome};
 use phase::Phase;
 
 use super::{Check, Draft, Question, Window, ahead, ask, limits, moment, questions, span};
-use crate::facts::{Decisions, Facts, Journal, Prometheus, Series};
+use crate::facts::{Decisions, Facts, Journal, Operation, Prometheus, Series};
 
 pub(super) const JOURNAL: &str = "operations.jsonl";
 pub(super) const LOG: &str = "migration.log";
@@ -21,8 +21,8 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
         journal(facts, window),
         decisions(facts, window),
         scrape(facts, window),
-        restarts(facts),
-        phase(facts),
+        restarts(facts, window),
+        phase(facts, window),
         requests(facts, window),
         agreement(facts, window),
     ]
@@ -73,9 +73,11 @@ fn clock(facts: &Facts, window: Window) -> Check {
     }
     let late = facts.now + limits::SKEW / 1000;
     if let Some(journal) = check.get(&facts.journal) {
-        let newest = journal.operations.iter().flat_map(|o| [Some(o.began), o.ended]).flatten().max();
         backwards(&mut check, &journal.backwards, window, JOURNAL);
-        future(&mut check, newest, late, JOURNAL);
+        if journal.latest.is_none() && !journal.operations.is_empty() {
+            check.open(format!("{JOURNAL} does not say when it was written last"));
+        }
+        future(&mut check, journal.latest, late, JOURNAL);
     }
     if let Some(log) = check.get(&facts.decisions) {
         backwards(&mut check, &log.backwards, window, LOG);
@@ -129,6 +131,20 @@ fn journal(facts: &Facts, window: Window) -> Check {
     if let Some(first) = open.first() {
         check.open(format!("operation {first} has no end: it is under way, or its program was killed"));
     }
+    // What failed within the time looked at is a matter of its own.
+    let older = |o: &&Operation| o.outcome == Some(Outcome::Failed) && o.ended.unwrap_or(o.began) < window.from;
+    let mended = |at: usize| journal.operations[at..].iter().any(|o| o.is_apply() && o.outcome == Some(Outcome::Done));
+    let halves = journal.operations.iter().enumerate();
+    let halves = halves.filter(|(at, o)| o.backend == Backend::Rust && older(o) && !mended(*at)).map(|(_, o)| o);
+    let halves: Vec<&Operation> = halves.collect();
+    check.saw("older writes of Rust's that failed, with no apply since", halves.len(), Some("0".into()), JOURNAL);
+    if let Some(first) = halves.first() {
+        check.open(format!(
+            "operation {} failed at {} and was not taken back; nothing was applied since: what it left is not known",
+            first.id,
+            moment(first.ended.unwrap_or(first.began))
+        ));
+    }
     let count = journal.operations.iter().filter(|o| o.began >= window.from).count();
     check.end(format!("whole; {count} operations in the time looked at"))
 }
@@ -167,25 +183,16 @@ fn decisions(facts: &Facts, window: Window) -> Check {
     check.end(format!("{lines} lines, from {} on", moment(log.first.unwrap_or(window.from))))
 }
 
-/// Prometheus saw the exporter all the time.
-fn scrape(facts: &Facts, window: Window) -> Check {
-    let mut check = Draft::new("scrape");
-    let Some((series, expr)) = check.take(scrapes(facts, "up")) else { return check.end("") };
+/// The scrapes of one metric come all the time.
+#[allow(clippy::cast_precision_loss, reason = "counts of a week")]
+fn covered(check: &mut Draft, series: &Series, expr: &str, window: Window) {
     let (from, to) = (window.from * 1000, window.to * 1000);
-    if series.usual_ms <= 0 {
-        check.open(format!("Prometheus has {} values of {expr}: too few to tell how often it scrapes", series.count()));
-        return check.end("");
-    }
     let (count, usual) = (series.count(), series.usual_ms);
-    #[allow(clippy::cast_precision_loss, reason = "counts of a week")]
+    if usual <= 0 {
+        check.open(format!("Prometheus has {count} values of {expr}: too few to tell how often it scrapes"));
+        return;
+    }
     let share = count as f64 / ((to - from) as f64 / usual as f64);
-    check.saw("scrapes", count, None, expr);
-    check.saw(
-        "usual interval",
-        format!("{:.1} s", usual as f64 / 1000.0),
-        Some(format!("at most {} s", limits::SELDOM / 1000)),
-        expr,
-    );
     check.saw(
         "coverage",
         format!("{:.2} %", share.min(1.0) * 100.0),
@@ -197,7 +204,7 @@ fn scrape(facts: &Facts, window: Window) -> Check {
     }
     if share < limits::COVERAGE {
         check.open(format!(
-            "Prometheus has {:.2} % of the scrapes, and {} % are needed",
+            "Prometheus has {:.2} % of the scrapes, and {} % are needed ({expr})",
             share * 100.0,
             limits::COVERAGE * 100.0
         ));
@@ -211,8 +218,23 @@ fn scrape(facts: &Facts, window: Window) -> Check {
         expr,
     );
     if gap > allowed {
-        check.open(format!("no scrape for {} from {} on", span(gap / 1000), moment(since / 1000)));
+        check.open(format!("no scrape for {} from {} on ({expr})", span(gap / 1000), moment(since / 1000)));
     }
+}
+
+/// Prometheus saw the exporter all the time.
+fn scrape(facts: &Facts, window: Window) -> Check {
+    let mut check = Draft::new("scrape");
+    let Some((series, expr)) = check.take(scrapes(facts, "up")) else { return check.end("") };
+    let count = series.count();
+    check.saw("scrapes", count, None, expr);
+    check.saw(
+        "usual interval",
+        format!("{} s", series.usual_ms / 1000),
+        Some(format!("at most {} s", limits::SELDOM / 1000)),
+        expr,
+    );
+    covered(&mut check, series, expr, window);
     let down: Vec<_> = series.runs.iter().filter(|run| run.value != "1").collect();
     let failed: u64 = down.iter().map(|run| run.count).sum();
     check.saw("scrapes that failed", failed, Some("0".into()), expr);
@@ -227,9 +249,10 @@ fn scrape(facts: &Facts, window: Window) -> Check {
 }
 
 /// One process served all the time: a restart loses counts.
-fn restarts(facts: &Facts) -> Check {
+fn restarts(facts: &Facts, window: Window) -> Check {
     let mut check = Draft::new("restarts");
     let Some((series, expr)) = check.take(scrapes(facts, "start")) else { return check.end("") };
+    covered(&mut check, series, expr, window);
     check.saw("starts seen", series.runs.len(), Some("1".into()), expr);
     for run in &series.runs {
         check.take(ask::number(&run.value).map_err(|why| format!("{expr}: {why} at {}", moment(run.from / 1000))));
@@ -249,11 +272,12 @@ fn restarts(facts: &Facts) -> Check {
 }
 
 /// Prometheus saw this phase, and no other.
-fn phase(facts: &Facts) -> Check {
+fn phase(facts: &Facts, window: Window) -> Check {
     let mut check = Draft::new("phase");
     let standing = check.get(&facts.standing);
     let number = standing.map(|s| Phase::ALL.into_iter().position(|p| p == s.phase).unwrap_or(0));
     if let Some((series, expr)) = check.take(scrapes(facts, "phase")) {
+        covered(&mut check, series, expr, window);
         let values: Vec<&str> = series.runs.iter().map(|r| r.value.as_str()).collect();
         check.saw("pve_network_phase", values.join(", "), number.map(|n| format!("{n}")), expr);
         #[allow(clippy::cast_precision_loss, reason = "at most 5")]
@@ -267,6 +291,7 @@ fn phase(facts: &Facts) -> Check {
         }
     }
     if let Some((series, expr)) = check.take(scrapes(facts, "known")) {
+        covered(&mut check, series, expr, window);
         let unknown: u64 = series.runs.iter().filter(|r| r.value != "1").map(|r| r.count).sum();
         check.saw("scrapes with pve_network_phase_known other than 1", unknown, Some("0".into()), expr);
         if unknown > 0 {

@@ -24,8 +24,6 @@ const LARGEST: u64 = 1 << 30;
 const PATIENCE: i64 = 180;
 /// As much before the time looked at is read as well, in seconds: its edge is not sharp.
 const BEFORE: i64 = 3600;
-/// So many bad requests are kept one by one.
-const KEPT: usize = 200;
 
 /// A line, as far as it matters.
 #[derive(Debug, Deserialize)]
@@ -159,16 +157,18 @@ impl Reader {
         };
         if time < self.latest.saturating_sub(PATIENCE) {
             self.out.backwards.push(time);
+            self.latest = time; // from here on the clock is right, or wrong in another way
         }
         self.latest = self.latest.max(time);
         self.out.first = Some(self.out.first.map_or(time, |first| first.min(time)));
-        self.out.last = Some(self.out.last.map_or(time, |last| last.max(time)));
+        self.out.last = Some(self.latest);
         // A request that was refused for its form is none of the network API's, and not in its counters either.
         if line.route == "(refused)" || time < self.since - BEFORE {
             return;
         }
         let at = time.div_euclid(60);
-        let minute = self.minutes.entry(at).or_insert(Minute { at, rust: 0, perl: 0, none: 0 });
+        let minute = self.minutes.entry(at).or_insert(Minute { at, rust: 0, perl: 0, none: 0, fallbacks: 0 });
+        minute.fallbacks += u64::from(line.used_fallback);
         let mut bad = line.used_fallback;
         match line.backend.as_str() {
             "rust" => minute.rust += 1,
@@ -179,7 +179,8 @@ impl Reader {
             }
             _ => self.out.unreadable += 1,
         }
-        if bad && time >= self.since && self.out.bad.len() < KEPT {
+        let kept = self.out.bad.iter().filter(|b| b.fallback == line.used_fallback).count();
+        if bad && time >= self.since && kept < Decisions::KEPT {
             self.out.bad.push(Bad {
                 time,
                 operation: line.operation_id,
@@ -247,10 +248,18 @@ mod tests {
         assert_eq!(names, ["migration.log.2.gz", "migration.log.1", "migration.log"]);
         assert_eq!(log.unreadable, 2);
         assert_eq!(log.backwards.len(), 1);
-        let counts: Vec<_> = log.minutes.iter().map(|m| (m.rust, m.perl, m.none)).collect();
-        assert_eq!(counts, [(1, 1, 0), (0, 0, 2)]);
+        let counts: Vec<_> = log.minutes.iter().map(|m| (m.rust, m.perl, m.none, m.fallbacks)).collect();
+        assert_eq!(counts, [(1, 1, 0, 1), (0, 0, 2, 0)]);
         let bad: Vec<_> = log.bad.iter().map(|b| (b.fallback, b.status)).collect();
         assert_eq!(bad, [(true, 200), (false, 503)]);
+        // One kind does not take the other's place.
+        let many = line("2026-11-01T00:01:10.999Z", "none", false, 503).repeat(Decisions::KEPT + 9);
+        std::fs::write(folder.join("migration.log"), many + &line("2026-11-01T00:01:12.000Z", "perl", true, 200))
+            .unwrap();
+        let bad = read(&root, 1_793_491_200).unwrap().bad;
+        assert_eq!(bad.iter().filter(|b| b.fallback).count(), 2);
+        assert_eq!(bad.len(), Decisions::KEPT + 2);
+        std::fs::write(folder.join("migration.log"), newest.concat()).unwrap();
         // A file that is older than the time looked at is not read, whatever stands in it.
         std::fs::write(folder.join("migration.log.3"), "nonsense\n").unwrap();
         let later = read(&root, 1_793_491_200 + 7200).unwrap();

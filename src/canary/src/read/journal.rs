@@ -5,43 +5,85 @@ use std::path::Path;
 
 use history::Journal as File;
 use history::journal::{Contents, Event};
-use host::{Error, Result};
+use host::{Error, Result, files};
+use phase::Phase;
 
 use crate::facts::{Journal, Operation};
+use crate::gate::limits;
 
 /// By this the exporter tells an apply.
 const INTERFACES: &str = "/etc/network/interfaces";
 
+/// A journal that is larger, in bytes, is not read, nor is it by `history`.
+const LIMIT: u64 = 256 << 20;
+
 /// Appends are made under a lock, in order; this much is rounding.
 const ROUNDING: i64 = 2;
 
-/// Reads it: operations since `since` (seconds since the epoch), and those that have no end.
+/// What it is read for.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    /// Operations that ended earlier are left out, in seconds since the epoch.
+    pub operations: i64,
+    /// What can't be read before the last line that is older than this is of no more interest.
+    pub damage: i64,
+}
+
+impl Since {
+    /// What a gate for `wanted` looks at.
+    pub fn of(wanted: Phase, now: i64) -> Self {
+        let window = limits::window(wanted, now);
+        Self { operations: now - limits::BASELINE_AGE.max(limits::needed(wanted)), damage: window.from }
+    }
+}
+
+/// Reads it: operations since then, and those that are not finished, of whatever age.
 ///
 /// # Errors
 /// It can't be read, or is not there.
-pub fn read(file: &File, since: i64) -> Result<Journal> {
-    let contents = file.read()?;
-    contents.map(|contents| of(&contents, since)).ok_or_else(|| {
+pub fn read(file: &File, since: Since) -> Result<Journal> {
+    let bytes = files::read_plain(file.path(), LIMIT)?;
+    bytes.map(|bytes| of(&bytes, since)).ok_or_else(|| {
         Error::new(format!("there is no journal {}: nobody knows what was applied", file.path().display()))
     })
 }
 
+fn time_of(event: &Event) -> Option<i64> {
+    match event {
+        Event::Begin { time, .. } | Event::End { time, .. } | Event::Accept { time, .. } | Event::Note { time, .. } => {
+            Some(*time)
+        }
+        Event::Unknown => None,
+    }
+}
+
+/// The times of these lines, as far as they have any.
+pub fn times(bytes: &[u8]) -> impl Iterator<Item = i64> {
+    Contents::parse(bytes).events.into_iter().filter_map(|event| time_of(&event))
+}
+
+/// Lines that can't be read, behind the last one that is older than `since`. A power cut leaves half a line, which stays
+/// in the file for ever.
+fn damage(bytes: &[u8], since: i64) -> usize {
+    bytes.split_inclusive(|b| *b == b'\n').fold(0, |damaged, line| {
+        let one = Contents::parse(line);
+        let old = one.events.iter().filter_map(time_of).any(|at| at < since);
+        if old { 0 } else { damaged + one.damaged }
+    })
+}
+
 /// The same of what was read.
-pub fn of(contents: &Contents, since: i64) -> Journal {
+pub fn of(bytes: &[u8], since: Since) -> Journal {
+    let contents = Contents::parse(bytes);
     let mut operations: Vec<Operation> = Vec::new();
     let mut by_id: HashMap<&str, usize> = HashMap::new();
     let mut backwards = Vec::new();
     let mut latest = i64::MIN;
     for event in &contents.events {
-        let at = match event {
-            Event::Begin { time, .. }
-            | Event::End { time, .. }
-            | Event::Accept { time, .. }
-            | Event::Note { time, .. } => *time,
-            Event::Unknown => continue,
-        };
+        let Some(at) = time_of(event) else { continue };
         if at < latest.saturating_sub(ROUNDING) {
             backwards.push(at);
+            latest = at; // from here on the clock is right, or wrong in another way
         }
         latest = latest.max(at);
         match event {
@@ -69,8 +111,13 @@ pub fn of(contents: &Contents, since: i64) -> Journal {
             _ => {}
         }
     }
-    operations.retain(|o| o.outcome.is_none() || o.ended.unwrap_or(o.began) >= since);
-    Journal { damaged: contents.damaged, backwards, operations }
+    operations.retain(|o| !o.is_finished() || o.ended.unwrap_or(o.began) >= since.operations);
+    Journal {
+        damaged: damage(bytes, since.damage),
+        backwards,
+        latest: (latest > i64::MIN).then_some(latest),
+        operations,
+    }
 }
 
 #[cfg(test)]
@@ -86,14 +133,17 @@ half a line
 {"event":"note","time":150,"by":"root","text":"set the clock"}
 {"event":"invented-later","time":1}
 "#;
-        let journal = of(&Contents::parse(text.as_bytes()), 0);
+        let all = |operations, damage| of(text.as_bytes(), Since { operations, damage });
+        let journal = all(0, 0);
         assert_eq!(journal.damaged, 1);
-        assert_eq!(journal.backwards, [150]);
+        assert_eq!((journal.backwards.as_slice(), journal.latest), (&[150][..], Some(150)));
+        // A line older than what is looked at comes after the half one.
+        assert_eq!((all(0, 150).damaged, all(0, 151).damaged), (1, 0));
         let [a, b] = journal.operations.as_slice() else { panic!("{journal:?}") };
         assert_eq!((a.ms, a.ended, a.interfaces, a.files, a.is_apply()), (Some(420), Some(101), false, 0, true));
         assert_eq!((b.ms, b.outcome, b.interfaces), (None, None, true));
         // What is old goes, what has no end stays.
-        let recent = of(&Contents::parse(text.as_bytes()), 150).operations;
+        let recent = all(150, 0).operations;
         assert_eq!(recent.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -72,7 +72,7 @@ pub fn facts(node: &Node, wanted: Phase, sources: &Sources) -> Facts {
         wanted,
         past: standing::past(&node.switch, &node.store, now).into(),
         standing,
-        journal: journal::read(&node.store.journal(), now - limits::BASELINE_AGE.max(limits::needed(wanted))).into(),
+        journal: journal::read(&node.store.journal(), journal::Since::of(wanted, now)).into(),
         decisions: decisions::read(&node.store.root, window.from).into(),
         contract: contract::read(&node.store.root, sources.contract.as_deref()).into(),
         prometheus,

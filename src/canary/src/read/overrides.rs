@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use history::Store;
 use host::files::{self, Attributes};
 use host::{Error, IoContext, Result};
-use phase::Phase;
+use phase::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Override;
+use crate::facts::{Override, Step};
 use crate::gate::Verdict;
 
 /// Their folder in the state folder.
-const FOLDER: &str = "gates";
+pub const FOLDER: &str = "gates";
 /// Version of the format.
 const FORMAT: u32 = 1;
 /// A verdict is far smaller, in bytes.
@@ -52,7 +52,7 @@ impl Passage {
     ///
     /// # Errors
     /// It can't be written.
-    pub fn write(&self, store: &Store) -> Result<PathBuf> {
+    pub fn write(&self, store: &Store) -> Result<Written> {
         let folder = store.path(FOLDER);
         files::create_dirs(&folder, 0o755)?;
         let stamp = host::Timestamp::from_seconds(self.time).compact();
@@ -64,15 +64,35 @@ impl Passage {
         }
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::new(format!("cannot write a verdict: {e}")))?;
         files::replace(&path, &text, &Attributes::mode(0o640))?;
-        Ok(path)
+        Ok(Written { file: path, sha256: files::sha256(&text) })
     }
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Where.
+    pub file: PathBuf,
+    /// SHA-256 of it.
+    pub sha256: String,
+}
+
+/// A passage as it lies on the disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Its file's name.
+    pub file: String,
+    /// SHA-256 of what the file holds.
+    pub sha256: String,
+    /// What it says.
+    pub passage: Passage,
 }
 
 /// All of them, oldest first.
 ///
 /// # Errors
 /// One can't be read or understood: it might be an override that has expired.
-pub fn all(store: &Store) -> Result<Vec<Passage>> {
+pub fn all(store: &Store) -> Result<Vec<Kept>> {
     let folder = store.path(FOLDER);
     let doing = || format!("cannot list {}", folder.display());
     let entries = match std::fs::read_dir(&folder) {
@@ -91,23 +111,26 @@ pub fn all(store: &Store) -> Result<Vec<Passage>> {
         if passage.format != FORMAT {
             return Err(unreadable(format!("format {} is not known to this version", passage.format)));
         }
-        found.push(passage);
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.push(Kept { file, sha256: files::sha256(&bytes), passage });
     }
-    found.sort_by_key(|p: &Passage| p.time);
+    found.sort_by_key(|kept| kept.passage.time);
     Ok(found)
 }
 
-/// Overrides of gates that still matter to a node at `phase`: those to this phase or a lower one, unless it came to the
-/// same phase again later by a gate that passed.
-///
-/// # Errors
-/// As [`all`].
-pub fn open(store: &Store, phase: Phase) -> Result<Vec<Override>> {
-    let all = all(store)?;
+/// Overrides of gates that still matter to a node at `phase`: those to this phase or a lower one, unless it came to that
+/// phase again later, or a later override justifies the way for longer. Pure; `passages` and `steps` oldest first.
+pub fn open(passages: &[Passage], steps: &[Step], node: &str, phase: Phase) -> Vec<Override> {
+    let own: Vec<&Passage> = passages.iter().filter(|p| p.node == node).collect();
     let open = Phase::ALL.into_iter().filter(|to| *to <= phase).filter_map(|to| {
-        let last = all.iter().rfind(|p| p.to == to && p.node == store.node)?;
+        let at = own.iter().rposition(|p| p.to == to)?;
+        let last = own[at];
         let overridden = last.overridden.as_ref()?;
-        Some(Override {
+        // Lowered since, it came up again by a passage of its own, or by hand, which the history judges.
+        let left = steps.iter().any(|s| s.time > last.time && s.to < to && s.outcome != Some(Outcome::Failed));
+        let renewed =
+            own[at + 1..].iter().filter_map(|p| p.overridden.as_ref()).any(|o| o.expires > overridden.expires);
+        (!left && !renewed).then(|| Override {
             of: "gate".into(),
             to,
             by: last.by.clone(),
@@ -115,5 +138,76 @@ pub fn open(store: &Store, phase: Phase) -> Result<Vec<Override>> {
             expires: overridden.expires,
         })
     });
-    Ok(open.collect())
+    open.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{self, tests::week};
+
+    fn passage(time: i64, to: Phase, expires: Option<i64>) -> Passage {
+        let overridden = expires.map(|expires| phase::Override { reason: format!("until {expires}"), expires });
+        let verdict = gate::gate(&week::clean("pve1", Phase::RustAdvanced));
+        Passage {
+            format: FORMAT,
+            time,
+            by: "root".into(),
+            node: "pve1".into(),
+            from: Phase::PerlOnly,
+            to,
+            overridden,
+            verdict,
+        }
+    }
+
+    fn step(time: i64, from: Phase, to: Phase) -> Step {
+        Step { time, from, to, outcome: Some(Outcome::Done), why: String::new() }
+    }
+
+    #[test]
+    fn an_override_matters_until_something_better_came() {
+        use Phase::{PerlOnly, RustAdvanced, RustBasicWrite, RustReadOnly};
+        let first = || passage(10, RustBasicWrite, Some(100));
+        let down = || step(20, RustBasicWrite, RustReadOnly);
+        for (what, passages, steps, phase, found) in [
+            ("it stands", vec![first()], vec![], RustAdvanced, vec![100]),
+            ("below it", vec![first()], vec![], RustReadOnly, vec![]),
+            ("of another node", vec![Passage { node: "pve2".into(), ..first() }], vec![], RustAdvanced, vec![]),
+            ("passed there since", vec![first(), passage(20, RustBasicWrite, None)], vec![], RustAdvanced, vec![]),
+            ("passed further", vec![first(), passage(20, RustAdvanced, None)], vec![], RustAdvanced, vec![100]),
+            (
+                "further, for longer",
+                vec![first(), passage(20, RustAdvanced, Some(200))],
+                vec![],
+                RustAdvanced,
+                vec![200],
+            ),
+            (
+                "further, not longer",
+                vec![first(), passage(20, RustAdvanced, Some(50))],
+                vec![],
+                RustAdvanced,
+                vec![100, 50],
+            ),
+            (
+                "lowered, and up by hand",
+                vec![first()],
+                vec![down(), step(30, RustReadOnly, RustBasicWrite)],
+                RustBasicWrite,
+                vec![],
+            ),
+            ("lowered before", vec![first()], vec![step(5, RustBasicWrite, PerlOnly)], RustBasicWrite, vec![100]),
+            (
+                "lowering failed",
+                vec![first()],
+                vec![Step { outcome: Some(Outcome::Failed), ..down() }],
+                RustBasicWrite,
+                vec![100],
+            ),
+        ] {
+            let open: Vec<i64> = open(&passages, &steps, "pve1", phase).iter().map(|o| o.expires).collect();
+            assert_eq!(open, found, "{what}");
+        }
+    }
 }

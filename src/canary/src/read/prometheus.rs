@@ -20,9 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::alerts::{Alert, Rule, Rules};
 use crate::facts::{Prometheus, Query, Series};
 use crate::gate::Question;
-use crate::watch::{Alert, Rule, Rules};
 
 /// An answer that takes longer is none. Prometheus itself gives a query two minutes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -157,10 +157,6 @@ impl Server {
             format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={step}")
         };
         let told: Answer<Matrix> = parse(&self.get(&path).await?)?;
-        // Some storages answer with what they could reach, and say so here.
-        if let Some(warning) = told.warnings.into_iter().flatten().next() {
-            return Err(Error::new(format!("it answered in part only: {warning}")));
-        }
         let matrix = told.data.ok_or_else(|| Error::new("the answer holds no data"))?;
         if matrix.result_type != "matrix" {
             return Err(Error::new(format!("the answer is a {}, and no matrix", matrix.result_type)));
@@ -344,7 +340,11 @@ fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Answer<T>> {
     let answer: Answer<T> =
         serde_json::from_slice(body).map_err(|e| Error::new(format!("this is no answer of Prometheus': {e}")))?;
     match answer.status.as_str() {
-        "success" => Ok(answer),
+        // Some storages answer with what they could reach, and say so here.
+        "success" => match answer.warnings.iter().flatten().next() {
+            Some(warning) => Err(Error::new(format!("it answered in part only: {warning}"))),
+            None => Ok(answer),
+        },
         _ => Err(Error::new(answer.error.unwrap_or_else(|| "Prometheus reports an error without a reason".into()))),
     }
 }

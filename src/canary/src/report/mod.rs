@@ -119,7 +119,10 @@ pub fn make(node: &Node, length: i64, sources: &Sources) -> Report {
         facts,
         standing: standing::standing(&node.switch),
         past: standing::past(&node.switch, &node.store, now).into(),
-        journal: journal::read(&node.store.journal(), window.from.min(now - gate::limits::BASELINE_AGE)).into(),
+        journal: {
+            let operations = window.from.min(now - gate::limits::BASELINE_AGE);
+            journal::read(&node.store.journal(), journal::Since { operations, damage: window.from }).into()
+        },
         decisions: decisions::read(&node.store.root, window.from).into(),
         prometheus: Said::Missing("no Prometheus is named".into()),
     };
@@ -298,11 +301,7 @@ fn days(log: &Decisions, window: Window) -> Vec<Day> {
             day.rust += minute.rust;
             day.perl += minute.perl;
             day.none += minute.none;
-        }
-    }
-    for bad in log.bad.iter().filter(|b| b.fallback) {
-        if let Some(day) = all.get_mut(&bad.time.div_euclid(DAY)) {
-            day.fallbacks += 1;
+            day.fallbacks += minute.fallbacks;
         }
     }
     all.into_values().collect()

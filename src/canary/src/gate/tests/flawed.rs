@@ -24,6 +24,12 @@ fn rust(facts: &mut Facts) -> Vec<&mut Operation> {
     is(&mut facts.journal).operations.iter_mut().filter(|o| o.backend == Backend::Rust).collect()
 }
 
+fn single(series: &mut Series) {
+    series.usual_ms = 0;
+    let run = &mut series.runs[0];
+    (run.from, run.count, run.widest) = (run.to, 1, 0);
+}
+
 fn over(of: &str, expires: i64) -> Override {
     Override { of: of.into(), to: Phase::RustBasicWrite, by: "root".into(), reason: "a spare node".into(), expires }
 }
@@ -196,6 +202,53 @@ fn each_flawed_week_of_the_first_canary() {
             Inconclusive,
             "scrape",
             "has no data for up{job=\"pve-network\",node=\"pve1\"}",
+        ),
+        (
+            "the phase scraped once this week",
+            |f| single(series(f, "phase")),
+            Inconclusive,
+            "phase",
+            "1 values of pve_network_phase",
+        ),
+        (
+            "whether the phase is known not scraped for most of a day",
+            |f| gap(series(f, "known"), 20 * 3600),
+            Inconclusive,
+            "phase",
+            "of the scrapes, and 99 % are needed (pve_network_phase_known",
+        ),
+        (
+            "the start scraped once",
+            |f| single(series(f, "start")),
+            Inconclusive,
+            "restarts",
+            "1 values of process_start_time_seconds",
+        ),
+        (
+            "a counter that begins a step late",
+            |f| {
+                let run = &mut series(f, "fallbacks").runs[0];
+                run.from += 300_000;
+                run.count -= 1;
+            },
+            Inconclusive,
+            "fallbacks",
+            "has no value for 5 min",
+        ),
+        (
+            "an old write half done",
+            |f| {
+                let mut old = rust(f)[0].clone();
+                old.began = NOW - 9 * DAY;
+                old.ended = Some(NOW - 9 * DAY);
+                old.outcome = Some(Outcome::Failed);
+                // Nothing was applied since.
+                is(&mut f.journal).operations.retain(|o| o.backend == Backend::Legacy);
+                is(&mut f.journal).operations.push(old);
+            },
+            Inconclusive,
+            "journal",
+            "was not taken back; nothing was applied since",
         ),
         ("exporter down for an hour", |f| gap(series(f, "up"), 3600), Inconclusive, "scrape", "no scrape for 1 h"),
         (

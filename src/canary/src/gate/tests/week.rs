@@ -42,7 +42,12 @@ pub fn clean(node: &str, wanted: Phase) -> Facts {
             logs_decisions: true,
         }),
         past: Said::Is(past(phase)),
-        journal: Said::Is(Journal { damaged: 0, backwards: Vec::new(), operations: operations(wanted, window.from) }),
+        journal: Said::Is(Journal {
+            damaged: 0,
+            backwards: Vec::new(),
+            latest: Some(NOW - HOUR),
+            operations: operations(wanted, window.from),
+        }),
         decisions: Said::Is(decisions(window)),
         contract: Said::Is(Contract {
             file: "/var/log/pve-network/contract-test.json".into(),
@@ -95,7 +100,8 @@ fn operations(wanted: Phase, from: i64) -> Vec<Operation> {
 /// Each hour six requests to Rust and two to Perl, and before the window, too.
 fn decisions(window: gate::Window) -> Decisions {
     let hours = (window.from / HOUR - 1)..=(window.to / HOUR - 1);
-    let minutes: Vec<Minute> = hours.map(|h| Minute { at: h * 60 + 30, rust: 6, perl: 2, none: 0 }).collect();
+    let minutes: Vec<Minute> =
+        hours.map(|h| Minute { at: h * 60 + 30, rust: 6, perl: 2, none: 0, fallbacks: 0 }).collect();
     Decisions {
         files: vec![LogFile { name: "migration.log".into(), lines: 8 * minutes.len() as u64, sha256: "2".repeat(64) }],
         unreadable: 0,
