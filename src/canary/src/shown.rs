@@ -6,6 +6,12 @@ use cli::screen::Colours;
 
 use crate::gate::{Judgement, Verdict, moment, span};
 
+/// Text of others, as it may stand on a terminal: what would move the cursor or change colours is written out.
+pub fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// The verdict in one line.
 pub fn line(verdict: &Verdict) -> String {
     let Verdict { node, wanted, .. } = verdict;
@@ -45,13 +51,29 @@ pub fn text(verdict: &Verdict, explain: bool, colours: Colours) -> String {
     }
     for check in &verdict.checks {
         let word = format!("{:12}", check.verdict.as_str());
-        let _ = writeln!(out, "  {}  {:10}  {}", paint(check.verdict, &word), check.name, check.reason);
+        let _ = writeln!(out, "  {}  {:10}  {}", paint(check.verdict, &word), check.name, plain(&check.reason));
         for input in check.inputs.iter().filter(|_| explain) {
             let limit = input.limit.as_ref().map_or_else(String::new, |limit| format!(" (wanted: {limit})"));
-            let _ = writeln!(out, "                  {}: {}{limit}", input.name, input.value);
-            let _ = writeln!(out, "                      {}", colours.cyan(&input.source));
+            let _ = writeln!(out, "                  {}: {}{limit}", plain(&input.name), plain(&input.value));
+            let _ = writeln!(out, "                      {}", colours.cyan(&plain(&input.source)));
         }
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Said;
+    use crate::gate::{self, tests::week};
+    use phase::Phase;
+
+    #[test]
+    fn text_of_others_does_not_reach_the_terminal_as_it_is() {
+        let mut facts = week::clean("pve1", Phase::RustAdvanced);
+        facts.contract = Said::Missing("a\x1b[2Jb\nc".into());
+        let shown = text(&gate::gate(&facts), true, Colours::of_stdout());
+        assert!(shown.contains("a\\u{1b}[2Jb\\nc") && !shown.contains('\x1b'), "{shown}");
+    }
 }

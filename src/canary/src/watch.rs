@@ -21,6 +21,7 @@ use crate::alerts::{Alert, DEMOTE, Rule, Rules};
 use crate::facts::Said;
 use crate::gate::moment;
 use crate::read::{Node, Sources};
+use crate::shown::plain;
 
 /// A rule that was last evaluated longer ago, in milliseconds, says nothing; or three times its group's interval.
 const STALE_MS: i64 = 2 * 60 * 1000;
@@ -250,10 +251,10 @@ pub fn text(watched: &Watched) -> String {
         Word::Firing => "firing",
         Word::Unknown => "unknown",
     };
-    let mut out = format!("{word}: {}", watched.reason);
+    let mut out = format!("{word}: {}", plain(&watched.reason));
     for alert in &watched.alerts {
-        let what = |name: &str| alert.annotations.get(name).map_or("", String::as_str);
-        out += &format!("\n  {}  {}\n      {}", alert.name, what("summary"), what("runbook"));
+        let what = |name: &str| plain(alert.annotations.get(name).map_or("", String::as_str));
+        out += &format!("\n  {}  {}\n      {}", plain(&alert.name), what("summary"), what("runbook"));
     }
     out
 }

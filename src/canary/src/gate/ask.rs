@@ -115,7 +115,7 @@ pub(super) fn answer<'a>(
 ///
 /// # Errors
 /// There is none, or more than one.
-pub(super) fn only<'a>(query: &Query, series: &'a [Series], labels: &[(&str, &str)]) -> Result<&'a Series, String> {
+pub(crate) fn only<'a>(query: &Query, series: &'a [Series], labels: &[(&str, &str)]) -> Result<&'a Series, String> {
     let fits = |s: &&Series| labels.iter().all(|(name, value)| s.labels.get(*name).map(String::as_str) == Some(*value));
     let mut fitting = series.iter().filter(fits);
     let shown = || labels.iter().map(|(name, value)| format!(" with {name}={value}")).collect::<String>();

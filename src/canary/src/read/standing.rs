@@ -83,8 +83,7 @@ pub struct Here<'a> {
 /// A passage that the history names is not among `kept`, or was changed.
 pub fn past_of(contents: &Contents, kept: Vec<Kept>, here: &Here<'_>) -> Result<Past> {
     let steps = steps(contents, here.node);
-    let named: Vec<_> = steps.iter().filter(|s| s.outcome != Some(Outcome::Failed)).collect();
-    let named: Vec<_> = named.iter().filter_map(|step| passage_of(&step.why)).collect();
+    let named: Vec<_> = way(&steps).into_iter().filter_map(|step| passage_of(&step.why)).collect();
     for (file, sha256) in &named {
         let found = kept.iter().find(|kept| kept.file == *file);
         if found.is_none_or(|kept| kept.sha256 != *sha256) {
@@ -92,7 +91,7 @@ pub fn past_of(contents: &Contents, kept: Vec<Kept>, here: &Here<'_>) -> Result<
             return Err(Error::new(format!("gates/{file}, by which this node came to its phase, {how}")));
         }
     }
-    // One that no line names was written for a change that was not made.
+    // One that is not named was written for a change that was not made, or one that the node went down from since.
     let passages = kept.into_iter().filter(|kept| named.iter().any(|(file, _)| kept.file == *file));
     let passages: Vec<Passage> = passages.map(|kept| kept.passage).collect();
     let larger = contents.open_overrides(here.now).into_iter();
@@ -116,6 +115,16 @@ pub fn past_of(contents: &Contents, kept: Vec<Kept>, here: &Here<'_>) -> Result<
     })
 }
 
+/// The changes that led from below to where the node is: what it went down from since is no part of the way.
+fn way(steps: &[Step]) -> Vec<&Step> {
+    let mut way: Vec<&Step> = Vec::new();
+    for step in steps.iter().filter(|step| step.outcome != Some(Outcome::Failed)) {
+        way.retain(|before| before.to < step.to);
+        way.push(step);
+    }
+    way
+}
+
 /// Changes of this node's phase, oldest first.
 pub fn steps(contents: &Contents, node: &str) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -136,6 +145,22 @@ pub fn steps(contents: &Contents, node: &str) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_went_down_from_is_no_part_of_its_way() {
+        use Phase::{PerlOnly, RustAdvanced, RustBasicWrite, RustReadOnly};
+        let step = |from, to, outcome| Step { time: 0, from, to, outcome: Some(outcome), why: String::new() };
+        let done = |from, to| step(from, to, Outcome::Done);
+        let up = [done(PerlOnly, RustReadOnly), done(RustReadOnly, RustBasicWrite), done(RustBasicWrite, RustAdvanced)];
+        let led = |steps: &[Step]| way(steps).iter().map(|s| (s.from, s.to)).collect::<Vec<_>>();
+        assert_eq!(led(&up), up.iter().map(|s| (s.from, s.to)).collect::<Vec<_>>());
+        let down = [&up[..], &[done(RustAdvanced, RustReadOnly)]].concat();
+        assert_eq!(led(&down), [(RustAdvanced, RustReadOnly)]);
+        let again = [&down[..], &[done(RustReadOnly, RustBasicWrite)]].concat();
+        assert_eq!(led(&again), [(RustAdvanced, RustReadOnly), (RustReadOnly, RustBasicWrite)]);
+        let failed = [&up[..], &[step(RustAdvanced, PerlOnly, Outcome::Failed)]].concat();
+        assert_eq!(led(&failed).len(), 3);
+    }
 
     #[test]
     fn a_line_names_its_passage() {

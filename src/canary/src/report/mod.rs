@@ -222,7 +222,7 @@ impl Raw {
         let series = |what: &str| -> Result<_, String> {
             let query = self.answer(&format!("{what} {node}"))?;
             let all = query.answer.get().map_err(str::to_owned)?;
-            Ok((query, all.first().ok_or_else(|| format!("Prometheus has no data for {}", query.expr))?.clone()))
+            Ok((query, gate::ask::only(query, all, &[])?.clone()))
         };
         let up = series("up");
         let phases = series("phase").map(|(_, one)| {
@@ -360,7 +360,7 @@ pub fn text(report: &Report) -> String {
     }
     out.push_str("\noutstanding:\n");
     for line in &report.outstanding {
-        let _ = writeln!(out, "- {line}");
+        let _ = writeln!(out, "- {}", shown::plain(line));
     }
     if report.outstanding.is_empty() {
         out.push_str("- nothing\n");
