@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look transcripts fresh ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -61,6 +61,10 @@ autopkgtest: deps-test deb ## debian/tests/ against dist/*.deb, on clean Debian 
 look: deps-test deb ## the weekly report in a real browser: pictures in target/look (a root of 900 MB)
 	LOOK=1 cargo test --locked -p system-tests --test looked \
 		--config "target.x86_64-unknown-linux-gnu.runner=['$$PWD/scripts/as-root.sh']" -- --nocapture
+
+transcripts: deps-test deb ## docs/transcripts/ anew: what the pages' commands print on real machines
+	TRANSCRIPTS=docs/transcripts cargo test --locked --workspace --test pages --test packaging \
+		--config "target.x86_64-unknown-linux-gnu.runner=['$$PWD/scripts/as-root.sh']"
 
 repro: deps-build ## builds this commit twice in different folders and compares the packages' bytes
 	scripts/repro.sh

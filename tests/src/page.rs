@@ -32,6 +32,8 @@ pub struct Block {
     pub with: Vec<(String, String)>,
     /// The commands.
     pub script: String,
+    /// Whether a reader does not see it.
+    pub hidden: bool,
     /// What the page shows of the output.
     pub shown: Option<String>,
 }
@@ -78,7 +80,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Mistake> {
         }
         match words.split_once(' ').unwrap_or((words, "")) {
             ("sh", words) => {
-                out.push(block(line_number, words, body)?);
+                out.push(Block { hidden: end == "-->", ..block(line_number, words, body)? });
                 fresh = true;
             }
             ("text", "") if fresh => {
@@ -92,7 +94,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Mistake> {
 }
 
 fn block(line: usize, words: &str, script: String) -> Result<Block, Mistake> {
-    let mut block = Block { line, on: Vec::new(), exit: 0, with: Vec::new(), script, shown: None };
+    let mut block = Block { line, on: Vec::new(), exit: 0, with: Vec::new(), script, hidden: false, shown: None };
     for word in words.split_whitespace() {
         match word.split_once('=') {
             Some(("on", names)) => block.on = names.split(',').map(str::to_owned).collect(),
@@ -112,6 +114,37 @@ fn block(line: usize, words: &str, script: String) -> Result<Block, Mistake> {
         return Err(Mistake { line, what: "it names no machine: add on=MACHINE".into() });
     }
     Ok(block)
+}
+
+/// What the commands of a page printed, command by command: kept in the folder that `TRANSCRIPTS` names, if it does.
+#[derive(Debug)]
+pub struct Transcript(Option<std::path::PathBuf>);
+
+impl Transcript {
+    /// That of `page`, such as `PLAYBOOK.md`; begun anew.
+    pub fn of(page: &str) -> Self {
+        let Some(folder) = std::env::var_os("TRANSCRIPTS") else { return Self(None) };
+        let file = crate::dist::workspace().join(folder).join(page);
+        let head = format!(
+            "# {page}, command by command\n\nMade by `make transcripts`: each block of [{page}](../{page}) that runs on a machine, \
+             and what it printed there. Times, digests and keys are those of that run.\n"
+        );
+        std::fs::create_dir_all(file.parent().expect("a file has a folder")).expect("the folder can be made");
+        std::fs::write(&file, head).expect("the transcript can be written");
+        Self(Some(file))
+    }
+
+    /// A block has run. What happens meanwhile, which the page does not show, is in no transcript.
+    pub fn add(&self, block: &Block, on: &str, code: Option<i32>, said: &str) {
+        use std::io::Write;
+        let (Some(file), false) = (&self.0, block.hidden) else { return };
+        let code = code.filter(|code| *code != 0).map_or_else(String::new, |code| format!(", exit code {code}"));
+        let lines: String = said.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let text =
+            format!("\n## Line {}, on {on}{code}\n\n```sh\n{}```\n\n````text\n{lines}````\n", block.line, block.script);
+        let mut file = std::fs::OpenOptions::new().append(true).open(file).expect("the transcript is there");
+        file.write_all(text.as_bytes()).expect("the transcript can be written");
+    }
 }
 
 /// The first line that the page shows and that did not come, if any.
@@ -175,6 +208,7 @@ three
         assert_eq!(found[0].shown.as_deref(), Some("said …\n"));
         assert_eq!((found[1].on[0].as_str(), found[1].script.as_str()), ("a", "three\n"));
         assert_eq!(found[1].shown, None);
+        assert_eq!((found[0].hidden, found[1].hidden), (false, true));
         assert_eq!((found[0].with.len(), found[1].with.as_slice()), (0, &[("b".into(), "/root/x".into())][..]));
     }
 

@@ -44,6 +44,7 @@ fn a_package_can_be_made_from_the_page() {
     let text = fs::read_to_string(dist::workspace().join("docs/packaging.md")).unwrap();
     let blocks = page::blocks(&text).unwrap_or_else(|mistake| panic!("docs/packaging.md, {mistake}"));
     assert!(blocks.len() > 10, "docs/packaging.md has hardly any commands");
+    let transcript = page::Transcript::of("packaging.md");
     for block in blocks {
         let place = format!("docs/packaging.md, line {}, on {}", block.line, block.on.join(","));
         let (code, said) = match block.on[0].as_str() {
@@ -59,6 +60,7 @@ fn a_package_can_be_made_from_the_page() {
             }
             _ => panic!("{place}: there is no such machine"),
         };
+        transcript.add(&block, &block.on.join(","), code, &said);
         eprintln!("== {place}\n{}{said}", block.script);
         assert_eq!(code, Some(block.exit), "{place}:\n{}{said}", block.script);
         if let Some(line) = block.shown.as_deref().and_then(|shown| page::missing(shown, &said)) {

@@ -40,6 +40,7 @@ fn follow(name: &str, machines: &[(&str, &dyn Deref<Target = Node>)]) {
     let text = std::fs::read_to_string(dist::workspace().join("docs").join(name)).unwrap();
     let blocks = page::blocks(&text).unwrap_or_else(|mistake| panic!("docs/{name}, {mistake}"));
     assert!(blocks.len() > 3, "docs/{name} has hardly any commands");
+    let transcript = page::Transcript::of(name);
     for block in blocks {
         for on in &block.on {
             let place = format!("docs/{name}, line {}, on {on}", block.line);
@@ -55,6 +56,7 @@ fn follow(name: &str, machines: &[(&str, &dyn Deref<Target = Node>)]) {
             let out = node.call(["bash", "-euo", "pipefail", "-c", &script]).patience(Duration::from_secs(180)).run();
             eprintln!("== {place}\n{}{}", block.script, out.stdout);
             let code = out.status.code();
+            transcript.add(&block, on, code, &out.stdout);
             assert_eq!(code, Some(block.exit), "{place}:\n{}{}{}", block.script, out.stdout, out.stderr);
             if let Some(line) = block.shown.as_deref().and_then(|shown| page::missing(shown, &out.stdout)) {
                 panic!("{place}: the page shows\n{line}\nwhich did not come:\n{}", out.stdout);
