@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look transcripts fresh ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look transcripts fresh deny release ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -71,6 +71,13 @@ repro: deps-build ## builds this commit twice in different folders and compares 
 
 fresh: deps-demo ## README's two commands in a clean Debian root: finds what nobody named
 	scripts/fresh.sh
+
+deny: ## licences, advisories, duplicates and origins of what is linked (cargo-deny, from crates.io)
+	scripts/deny.sh
+
+release: deps-test deps-drill ## everything that has to hold before a version is published: docs/releasing.md
+	scripts/deps.sh repo autopkgtest
+	SIGN_KEY="$(SIGN_KEY)" scripts/release.sh
 
 ci: ## all that CI does
 	.ci/run

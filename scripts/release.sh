@@ -1,0 +1,75 @@
+#!/bin/sh
+# release.sh: everything that has to hold before a version is published, one after the other; what is quick to fail comes
+# first. What each step said is in dist/release/STEP.log, what it took in dist/release/steps. See docs/releasing.md.
+#
+#   SIGN_KEY=FINGERPRINT   signs with this key of gpg's. Without it this is a dry run: a throw-away key signs, and
+#                          dist/ holds nothing afterwards that anybody would trust
+#   KEYS="a.pgp b.pgp"     the certificates that the installed version will trust
+#   STEPS="lint drill"     these alone
+set -eu
+cd "$(dirname "$0")/.."
+
+log=$PWD/dist/release
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)
+mkdir -p "$log"
+: >"$log/steps"
+
+# step NAME COMMAND…: runs it, and stops at the first that fails.
+step() {
+	name=$1
+	shift
+	case " ${STEPS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+	printf '%-12s ' "$name"
+	began=$(date +%s)
+	"$@" >"$log/$name.log" 2>&1 || {
+		echo "FAILED after $(($(date +%s) - began)) s; the end of dist/release/$name.log:"
+		tail -n 20 "$log/$name.log"
+		exit 1
+	}
+	echo "$(($(date +%s) - began)) s"
+	echo "$name $(($(date +%s) - began))" >>"$log/steps"
+}
+
+# The version stands in three places, and what is published is a commit.
+versions() {
+	[ -z "$(git status --porcelain --untracked-files=no)" ] || { echo "commit your changes first: a commit is published"; return 1; }
+	[ "$(dpkg-parsechangelog -SVersion | sed 's/-[^-]*$//')" = "$version" ] || { echo "debian/changelog is of another version than $version"; return 1; }
+	grep -q "^## \[$version\]" CHANGELOG.md || { echo "CHANGELOG.md says nothing of $version"; return 1; }
+	[ -z "${SIGN_KEY:-}" ] || ! grep -q "^## \[$version\] - unreleased" CHANGELOG.md || { echo "CHANGELOG.md has no date for $version"; return 1; }
+}
+signed() {
+	for deb in dist/*.deb; do
+		dist/debseal sign --key "$key" "$deb" && dist/debseal verify --key "$log/release.pgp" "$deb" || return 1
+	done
+}
+
+step versions versions
+step fmt cargo fmt --all --check
+step clippy cargo clippy --locked --workspace --all-targets -- -D warnings
+step deny scripts/deny.sh
+step deb scripts/build-deb.sh
+step repro env AGAINST=dist scripts/repro.sh
+key=${SIGN_KEY:-}
+if [ -z "$key" ]; then
+	GNUPGHOME=$(mktemp -d /tmp/release.XXXXXX)
+	export GNUPGHOME
+	trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
+	gpg --batch --quiet --passphrase '' --quick-gen-key 'Dry run <dry-run@example.invalid>' ed25519 sign 1d
+	key=$(gpg --batch --with-colons --list-keys | sed -n 's/^fpr:::::::::\(.*\):$/\1/p' | head -1)
+fi
+gpg --batch --export "$key" >"$log/release.pgp"
+step sign signed
+step lint scripts/lint.sh
+step piuparts scripts/piuparts.sh
+step autopkgtest scripts/autopkgtest.sh
+step drill scripts/drill.sh --light --sample 2000
+step bench scripts/bench.sh
+step test scripts/test.sh
+step repo scripts/repo.sh "$key"
+if [ -n "${SIGN_KEY:-}" ]; then
+	echo "dist/repo holds $version, signed: docs/releasing.md says how it is published"
+else
+	rm -rf dist/repo
+	scripts/build-deb.sh >/dev/null 2>&1
+	echo "a dry run of $version: all steps passed; nothing is signed"
+fi
