@@ -14,7 +14,7 @@ use maintscript::removal;
 use serde_json::json;
 
 use crate::{Node, person};
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 
 /// `migration-ctl accept …`.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub(crate) fn run(node: &Node, asked: &Accept) -> Result<()> {
         Event::Accept { time: store.clock.now().seconds(), by: person::here(), reason: asked.reason.clone(), paths };
     let (policy, complaint) = removal::restore_choice(&store.root, &node.policy);
     if let Some(complaint) = complaint {
-        eprintln!("migration-ctl: {complaint}");
+        note!("migration-ctl: {complaint}");
     }
     let before = removal_lines(store, policy, present.clone(), &[])?;
     let after = removal_lines(store, policy, present, std::slice::from_ref(&event))?;
@@ -97,7 +97,7 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
         }));
     }
     if chosen.is_empty() {
-        eprintln!("nothing is on trial: all that stands there is accepted already");
+        note!("nothing is on trial: all that stands there is accepted already");
         return Ok(());
     }
     let accept = if asked.dry_run { "would accept" } else { "accepted" };
@@ -109,7 +109,7 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
         ))?;
     }
     if policy != Policy::Accepted {
-        eprintln!("mind that RESTORE={policy}: a removal does not ask what is accepted");
+        note!("mind that RESTORE={policy}: a removal does not ask what is accepted");
     }
     let (was, is) = if asked.dry_run { ("would", "would then") } else { ("would have", "now would") };
     say(&format!("before, a removal {was}:"), before);
@@ -118,12 +118,12 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
 }
 
 fn say(head: &str, lines: &[String]) {
-    eprintln!("{head}");
+    note!("{head}");
     for line in lines {
-        eprintln!("  {line}");
+        note!("  {line}");
     }
     if lines.is_empty() {
-        eprintln!("  restore nothing");
+        note!("  restore nothing");
     }
 }
 
@@ -142,7 +142,7 @@ fn journal(store: &Store) -> Result<Contents> {
         )
     })?;
     if contents.damaged > 0 {
-        eprintln!("migration-ctl: {} lines of the journal can't be read and are passed over", contents.damaged);
+        note!("migration-ctl: {} lines of the journal can't be read and are passed over", contents.damaged);
     }
     Ok(contents)
 }

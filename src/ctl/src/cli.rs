@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
-    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+    let cli = Cli::parse_from(arguments);
     let root = cli.root.map_or_else(Root::system, Root::at);
     let node = Node::at(&root)?;
     match cli.command {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 use clap::{CommandFactory, Parser, Subcommand};
 use host::{Result, Root};
 use serde_json::json;
@@ -94,7 +94,7 @@ pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     let applied = legacy::apply(node, asked)?;
     let seen = &applied.seen;
     for note in &applied.notes {
-        eprintln!("pvenet-legacy: {note}");
+        note!("pvenet-legacy: {note}");
     }
     if form == Form::Json {
         return out(json!({
@@ -105,7 +105,7 @@ pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     for path in &seen.changed {
         out(format_args!("changed {path}"))?;
     }
-    eprintln!(
+    note!(
         "applied by Perl in {}.{:03} s; to undo: migration-ctl rollback --to {}",
         seen.duration_ms / 1000,
         seen.duration_ms % 1000,

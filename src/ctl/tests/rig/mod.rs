@@ -1,5 +1,7 @@
 //! A folder that stands for a node, and the real program run on it.
 
+#![allow(dead_code, reason = "each test program uses its own part of this")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -1,7 +1,7 @@
 //! What the pending changes change, and where the kernel differs from the files.
 
-use ::cli::out;
 use ::cli::screen::Colours;
+use ::cli::{note, out};
 use history::snapshot;
 use host::{Error, Result};
 use model::NetworkFiles;
@@ -16,13 +16,13 @@ use crate::legacy::{INTERFACES, PENDING, before_and_after};
 pub(super) fn run(node: &Node) -> Result<()> {
     running(node)?;
     let Some(pending) = content(node, PENDING)? else {
-        eprintln!("pvenet: nothing is pending");
+        note!("pvenet: nothing is pending");
         return Ok(());
     };
     let saved = content(node, INTERFACES)?.unwrap_or_default();
     let patch = unified(&saved, &pending, INTERFACES, PENDING)?;
     if patch.is_empty() {
-        eprintln!("pvenet: {PENDING} is there and changes nothing");
+        note!("pvenet: {PENDING} is there and changes nothing");
     }
     paint(&patch)
 }

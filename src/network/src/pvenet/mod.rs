@@ -9,7 +9,7 @@ mod validate;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 use clap::{CommandFactory, Parser, Subcommand};
 use host::{Error, Kind, Result, Root, files};
 use model::proxmox::{Links, Network};
@@ -189,7 +189,7 @@ fn list(node: &Node, form: Form) -> Result<()> {
         out(line)?;
     }
     if Path::new(file) == Path::new(PENDING) {
-        eprintln!("pvenet: these are pending changes; pvenet diff shows them");
+        note!("pvenet: these are pending changes; pvenet diff shows them");
     }
     Ok(())
 }

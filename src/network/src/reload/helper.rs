@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use ::cli::note;
 use host::{Error, IoContext, Kind, Result};
 use model::Severity;
 use phase::{What, allows, read_migration};
@@ -148,7 +149,7 @@ fn go(node: &Node, asker: &Asker, begun: &mut Option<Task>) -> Result<(), Failed
             }
             _ => {}
         }
-        eprintln!("pvenet: {progress}");
+        note!("pvenet: {progress}");
         if let Some(task) = begun {
             task.say(&progress.to_string());
         }
