@@ -10,6 +10,7 @@
 //! What a sealed package is, and every judgement, is the crate `seal`; this crate is the command
 //! line around it, and the only one that talks to gpg. Each command is a function from its arguments
 //! to an [`Outcome`]: what goes to stdout, notes and errors for stderr. Only [`main`] prints.
+//! It never sees a secret key, and never changes a package's payload.
 //!
 //! | to add | look at |
 //! |---|---|
@@ -18,7 +19,6 @@
 //! | a rule of the gate | `gate::verdict` |
 //! | something to say about a package | `inspect` |
 
-mod allow;
 pub mod cli;
 mod elf;
 mod gate;
@@ -69,7 +69,7 @@ fn run(parsed: cli::Cli) -> Outcome {
         cli::Command::Install(args) => install::run(&args),
         cli::Command::Key(command) => key::run(&command),
         cli::Command::Status(args) => status::run(&args),
-        cli::Command::Allow(args) => allow::run(&args),
+        cli::Command::Allow(args) => gate::allow::run(&args),
         cli::Command::Gate(command) => gate::run(&command),
     }
 }
