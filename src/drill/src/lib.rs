@@ -15,6 +15,8 @@
 //! again. Nothing is stood in for: dpkg is dpkg, the scripts are the ones in the package, and a fault
 //! comes from the kernel's side of a system call, by ptrace(2).
 //!
+//! It never runs a script of the package anywhere but on a throw-away machine, and is never shipped to a node.
+//!
 //! | to add | look at |
 //! |---|---|
 //! | something that dpkg is told to do | [`flow`] |
