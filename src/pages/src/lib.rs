@@ -35,7 +35,7 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
             vec![
                 user(ctl::cli()),
                 user(network::pvenet::cli()),
-                user(network::cli()),
+                user(network::legacy::cli()),
                 user(contract::cli()),
                 user(canary::cli()),
                 daemon(service::DAEMON),

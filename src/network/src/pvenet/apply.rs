@@ -8,7 +8,7 @@ use clap::Args;
 use history::snapshot;
 use host::{Error, Kind, Result, Timestamp};
 use model::Severity;
-use phase::{What, allows, read_migration};
+use phase::{What, allows};
 use serde_json::json;
 
 use super::diff;
@@ -63,10 +63,10 @@ fn rust(node: &Node) -> Result<(), String> {
     if !allows(What::Apply, effective.phase) {
         return Err(format!("this node is at {effective}; Rust applies from rust-basic-write on"));
     }
-    let migration = read_migration(&node.switch.root.path(&node.switch.migration));
-    match migration {
+    match node.migration() {
         Ok(Some(migration)) if migration.features.rust_cli => Ok(()),
-        _ => Err("the feature rust_cli is off".to_owned()),
+        Ok(_) => Err("the feature rust_cli is off".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -79,10 +79,10 @@ fn perl(node: &Node, arguments: &Arguments, why: &str) -> Result<()> {
     note!("pvenet: {why}: applied through Perl");
     let asked = legacy::Asked { force: arguments.allow_cut_off, ..legacy::Asked::default() };
     if arguments.dry_run {
-        return crate::cli::plan(node, &asked, arguments.output.output);
+        return legacy::cli::plan(node, &asked, arguments.output.output);
     }
     agree(arguments)?;
-    crate::cli::apply(node, &asked, arguments.output.output)
+    legacy::cli::apply(node, &asked, arguments.output.output, "pvenet")
 }
 
 fn go(node: &Node, source: Source, arguments: &Arguments) -> Result<()> {

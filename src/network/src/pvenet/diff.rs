@@ -7,11 +7,10 @@ use host::{Error, Result};
 use model::NetworkFiles;
 use similar::TextDiff;
 
-use super::content;
 use crate::Node;
 use crate::apply::wanted::{missing, wanted};
+use crate::files::{INTERFACES, PENDING, before_and_after, content};
 use crate::kernel::Kernel;
-use crate::legacy::{INTERFACES, PENDING, before_and_after};
 
 pub(super) fn run(node: &Node) -> Result<()> {
     running(node)?;

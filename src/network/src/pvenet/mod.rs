@@ -11,14 +11,14 @@ use std::process::ExitCode;
 
 use ::cli::{Form, Output, note, out};
 use clap::{CommandFactory, Parser, Subcommand};
-use host::{Error, Kind, Result, Root, files};
+use host::{Error, Kind, Result, Root};
 use model::proxmox::{Links, Network};
 use phase::{What, allows};
 use serde_json::json;
 
 use crate::apply::guardian;
+use crate::files::{INTERFACES, PENDING, content};
 use crate::kernel::Kernel;
-use crate::legacy::{INTERFACES, PENDING};
 use crate::{Node, api, links, reload};
 
 /// Shows, checks and applies this node's network configuration.
@@ -142,14 +142,6 @@ fn may_read(node: &Node) -> Result<()> {
     }
     Err(Error::of(Kind::Refused, format!("this node is at {effective}; Rust answers from rust-read-only on"))
         .way_out("migration-ctl phase set rust-read-only"))
-}
-
-/// The larger a file, the less it is a network configuration; in bytes.
-const MAX_SIZE: u64 = 16 << 20;
-
-/// The content of a file of the node; `None` if it is not there.
-fn content(node: &Node, path: &str) -> Result<Option<Vec<u8>>> {
-    files::read_plain(&node.store.root.path(path), MAX_SIZE)
 }
 
 /// The file that counts, and its content.
