@@ -28,7 +28,7 @@ struct Program {
 /// The programs of each package.
 fn packages() -> Vec<(&'static str, Vec<Program>)> {
     let user = |cli| Program { cli, section: '1' };
-    let daemon = |identity: service::Identity| Program { cli: identity.cli(), section: '8' };
+    let daemon = |cli| Program { cli, section: '8' };
     vec![
         (
             "pve-network-rs",
@@ -38,8 +38,8 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
                 user(network::legacy::cli()),
                 user(contract::cli()),
                 user(canary::cli()),
-                daemon(service::DAEMON),
-                daemon(service::MIDDLEWARE),
+                daemon(service::cli()),
+                daemon(service::migration::cli()),
             ],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),
