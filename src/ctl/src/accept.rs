@@ -13,7 +13,7 @@ use host::{Error, Kind, Result};
 use maintscript::removal;
 use serde_json::json;
 
-use crate::{Node, person};
+use crate::{Node, here};
 use ::cli::{Form, Output, note, out};
 
 /// `migration-ctl accept …`.
@@ -52,8 +52,7 @@ pub(crate) fn run(node: &Node, asked: &Accept) -> Result<()> {
     let trials = on_trial(&contents, &present);
     let chosen = choose(asked, &contents, trials)?;
     let paths: BTreeMap<_, _> = chosen.iter().map(|t| (t.path.clone().into(), t.digest.clone())).collect();
-    let event =
-        Event::Accept { time: store.clock.now().seconds(), by: person::here(), reason: asked.reason.clone(), paths };
+    let event = Event::Accept { time: store.clock.now().seconds(), by: here(), reason: asked.reason.clone(), paths };
     let (policy, complaint) = removal::restore_choice(&store.root, &node.policy);
     if let Some(complaint) = complaint {
         note!("migration-ctl: {complaint}");
@@ -92,7 +91,7 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
             .map(|t| json!({"path": host::escape::escape(&t.path), "digest": t.digest, "operation": t.operation}))
             .collect();
         return out(json!({
-            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": person::here(),
+            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": here(),
             "reason": asked.reason, "restore": policy, "removal_before": before, "removal_after": after,
         }));
     }

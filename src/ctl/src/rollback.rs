@@ -12,7 +12,7 @@ use host::cluster::State;
 use host::{Cluster, Error, Kind, Result};
 
 use crate::pick::pick;
-use crate::{Node, person};
+use crate::{Node, here};
 use ::cli::{note, out};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     };
     let undo = snapshot::capture(store, &present, &why)?;
     if plan.forced.is_some() {
-        let (time, by) = (store.clock.now().seconds(), person::here());
+        let (time, by) = (store.clock.now().seconds(), here());
         store.journal().append(&Event::Note { time, by, text: reason })?;
     }
     let report = restore::carry_out(store, &plan, &phase)?;

@@ -5,7 +5,7 @@ use ::phase::record::{Change, Contents};
 use host::{Clock, Error, Kind, Result, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Node, person};
+use crate::Node;
 use ::cli::{Form, note, out};
 
 /// Prints the history, oldest first, or what a check of it finds.
@@ -122,7 +122,7 @@ fn print(change: &Change<'_>) -> Result<()> {
     let over = change
         .overridden
         .map_or_else(String::new, |over| format!("; override until {}", Timestamp::from_seconds(over.expires)));
-    out(format_args!("    by {}, {}: {}{over}", person::name(change.by), change.by.tool, change.why))?;
+    out(format_args!("    by {}, {}: {}{over}", change.by.name(), change.by.tool, change.why))?;
     change.error.map_or(Ok(()), |error| out(format_args!("    {error}")))
 }
 

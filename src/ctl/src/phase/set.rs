@@ -9,7 +9,7 @@ use maintscript::removal::Resume;
 
 use super::Whose;
 use crate::{Node, services};
-use ::cli::{note, out};
+use ::cli::{note, one_line, out};
 
 /// `migration-ctl phase set …`.
 #[derive(Debug, Args)]
@@ -51,11 +51,11 @@ const LONGEST: u64 = 30 * 86_400;
 
 /// A reason as the history keeps it.
 pub(crate) fn reason(text: &str) -> std::result::Result<String, String> {
-    match text.trim() {
-        "" => Err("a reason says something".into()),
-        text if text.chars().count() > LONGEST_REASON => Err(format!("at most {LONGEST_REASON} characters")),
-        text => Ok(text.to_owned()),
+    let text = one_line(text)?;
+    if text.chars().count() > LONGEST_REASON {
+        return Err(format!("it is longer than {LONGEST_REASON} characters"));
     }
+    Ok(text)
 }
 
 /// A time as `30m`, `2h` or `7d`: a minute to thirty days.
@@ -224,6 +224,14 @@ fn restart(node: &Node, asked: &Set) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_a_line_that_fits() {
+        assert_eq!(reason(" the lab is down "), Ok("the lab is down".to_owned()));
+        for bad in ["", " ", "a\nb", "\x1b[2J", &"x".repeat(501)] {
+            assert!(reason(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn durations() {
