@@ -40,7 +40,7 @@ fn node() -> Node {
 fn a_reader_that_went_away_changes_no_verdict() {
     let (heard, unheard) = (node(), node());
     for (command, code) in COMMANDS {
-        heard.run(command).code(code);
+        heard.ctl(command).code(code);
         let mut alone = unheard.command(command);
         let ended = alone.stdout(gone()).stderr(Stdio::null()).status().unwrap();
         assert_eq!(ended.code(), Some(code), "{command:?}");
@@ -63,11 +63,11 @@ fn without_standard_error_the_exit_code_still_says_it() {
 fn an_abort_takes_all_its_steps_though_it_can_t_print_one() {
     for stream in [gone, full] {
         let node = node();
-        node.put("/var/lib/pve-network-rs/ceiling", b"rust-read-only\n");
-        let ended = node.command(["abort"]).stdout(stream()).stderr(stream()).status().unwrap();
+        node.write("/var/lib/pve-network-rs/ceiling", "rust-read-only\n");
+        let ended = node.command(&["abort"]).stdout(stream()).stderr(stream()).status().unwrap();
         assert_eq!(ended.code(), Some(1), "what is left to the operator is no success");
-        assert_eq!(node.read("/var/lib/pve-network-rs/ceiling"), "perl-only\n");
+        assert_eq!(node.text("/var/lib/pve-network-rs/ceiling"), "perl-only\n");
         assert_eq!(node.ls("/var/log/pve-network").len(), 1);
-        node.run(["abort", "--resume"]).ok().says(" is complete");
+        node.ctl(&["abort", "--resume"]).ok().says(" is complete");
     }
 }
