@@ -3,7 +3,7 @@
 # dist/debseal, dist/debseal-drill and its page, dist/maintscript-hook; and the example made with it,
 # dist/examples/*.deb.
 #
-#   KEYS="a.pgp b.pgp"   certificates to seal in, instead of debian/keys/*.pgp
+#   KEYS="a.pgp b.pgp"   certificates to seal in, instead of debian/keys/*.pgp (none here)
 #   SIGN_KEY=FINGERPRINT signs with this key of gpg's
 set -eu
 cd "$(dirname "$0")/.."

@@ -12,6 +12,7 @@ packages() {
 		build libgpgme-dev    debseal signs through gpg's agent
 		build dpkg-dev        finds out which libraries a package depends on
 		build xz-utils        compresses packages
+		build patch           applies what migration-ctl snapshot diff prints, in a test
 		test,demo,drill mmdebstrap      makes the Debian roots that tests run in
 		test,demo,drill mount           mounts what the tests' machines consist of
 		test,demo,repo gnupg      throw-away keys, and signatures of repositories

@@ -2,7 +2,7 @@
 # drill.sh [OPTION…]: the fault drill of dist/pve-network-rs_*.deb, see debseal-drill --help. With options just that
 # run. Without: every point on Debian 12, a sample on Debian 13, all of a cluster's, and power cuts on three file
 # systems; the counts are in dist/drill.json, drill-trixie.json, drill-cluster.json and drill-power.json there. Programs
-# are cut but in a cluster, where one of them is run: dpkg's unpacking them is most of a run. CI's sample has them whole.
+# are cut but in a cluster, where one of them is run: dpkg's unpacking them is most of a run. So they are in CI (.ci/run).
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -3,7 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-git ls-files -z --cached --others --exclude-standard 'scripts/*.sh' 'examples/*.sh' .ci/run | xargs -0 shellcheck
+git ls-files -z --cached --others --exclude-standard 'scripts/*.sh' 'examples/*.sh' .ci/run \
+	debian/tests/gate debian/tests/life examples/chrony-site/check tests/stand-ins/pvesh tests/stand-ins/pveum | xargs -0 shellcheck
 # Each as the bench puts it together, out of two.
 for script in preinst postinst prerm postrm; do
 	cat tests/bash-package/common.sh "tests/bash-package/$script" | shellcheck --shell=bash -

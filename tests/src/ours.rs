@@ -9,7 +9,7 @@ use crate::{Deb, Keyring, Machine, dist};
 pub const NAME: &str = "pve-network-rs";
 /// Its state folder.
 pub const STATE: &str = "/var/lib/pve-network-rs";
-/// Its units.
+/// Its two services; `debian/hooks.toml` has all of its units.
 pub const UNITS: [&str; 2] = ["pve-network-rs.service", "pve-network-migration.service"];
 
 /// How to seal.
@@ -164,7 +164,7 @@ pub fn like_a_pve_node(machine: &impl Machine) {
     machine.write("/etc/pve/sdn/vnets.cfg", "vnet: v1\n\tzone lab\n");
 }
 
-/// Installs the program by which tests write as pvenet will: see `src/bin/rust-write.rs`.
+/// Installs the program by which tests write as pvenet does: see `src/bin/rust-write.rs`.
 pub fn put_rust_write(machine: &impl Machine, program: &str) {
     put_program(machine, Path::new(program), "/usr/local/bin/rust-write");
 }

@@ -212,4 +212,13 @@ fn a_reader_that_goes_away_is_no_error() {
     let node = node();
     let out = node.run(["bash", "-c", "set -o pipefail; migration-ctl status | head -1; echo ${PIPESTATUS[0]}"]);
     assert!(out.stdout.ends_with("\n0\n") && out.stderr.is_empty(), "{} {}", out.stdout, out.stderr);
+    // Nor does it change a verdict, or stop what is being done.
+    for command in ["preflight", "health", "abort"] {
+        let heard = node.run(["bash", "-c", &format!("migration-ctl {command} >/dev/null 2>&1; echo $?")]);
+        let unheard = format!("exec 3> >(exec true); wait $!; migration-ctl {command} >&3 2>&3; echo $?");
+        let unheard = node.run(["bash", "-c", &unheard]);
+        assert_eq!(unheard.stdout, heard.stdout, "{command}");
+        assert_ne!(unheard.stdout, "0\n", "{command}");
+    }
+    node.run(["migration-ctl", "abort", "--resume"]).ok().says(" is complete");
 }

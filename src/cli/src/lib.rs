@@ -4,10 +4,12 @@
 pub mod redact;
 pub mod screen;
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use host::Result;
+use host::{IoContext, Result};
 
 /// `--output text|json`.
 #[derive(Debug, Args)]
@@ -28,13 +30,27 @@ pub enum Form {
     Json,
 }
 
-/// Prints a line of data. A reader that went away, as `head` does, ends the program quietly.
-pub fn out(line: impl std::fmt::Display) -> Result<()> {
-    use std::io::Write;
+/// Prints a line of data. A reader that went away, as `head` does, changes no verdict and stops no work.
+pub fn out(line: impl Display) -> Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => host::IoContext::doing(done, || "cannot write to standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.doing(|| "cannot write to standard output"),
     }
+}
+
+/// Says something beside the data: a line on standard error, written as `format!` is.
+///
+/// For our programs what `eprintln!` is for others: that one panics where standard error is gone, and a panic takes the
+/// exit code with it, and the work that was left.
+#[macro_export]
+macro_rules! note {
+    ($($line:tt)*) => { $crate::say(format_args!("{}\n", format_args!($($line)*))) };
+}
+
+/// The same without a line's end, for a question or a countdown.
+pub fn say(text: impl Display) {
+    // With no standard error there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
 }
 
 /// How `program` ends: an error is said in one line, and its kind is the exit code.
@@ -42,7 +58,7 @@ pub fn end(program: &str, done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{program}: {error}");
+            note!("{program}: {error}");
             ExitCode::from(error.kind().exit_code())
         }
     }

@@ -13,8 +13,8 @@ use host::{Error, Kind, Result};
 use maintscript::removal;
 use serde_json::json;
 
-use crate::{Node, person};
-use ::cli::{Form, Output, out};
+use crate::{Node, here};
+use ::cli::{Form, Output, note, out};
 
 /// `migration-ctl accept …`.
 #[derive(Debug, Args)]
@@ -52,11 +52,10 @@ pub(crate) fn run(node: &Node, asked: &Accept) -> Result<()> {
     let trials = on_trial(&contents, &present);
     let chosen = choose(asked, &contents, trials)?;
     let paths: BTreeMap<_, _> = chosen.iter().map(|t| (t.path.clone().into(), t.digest.clone())).collect();
-    let event =
-        Event::Accept { time: store.clock.now().seconds(), by: person::here(), reason: asked.reason.clone(), paths };
+    let event = Event::Accept { time: store.clock.now().seconds(), by: here(), reason: asked.reason.clone(), paths };
     let (policy, complaint) = removal::restore_choice(&store.root, &node.policy);
     if let Some(complaint) = complaint {
-        eprintln!("migration-ctl: {complaint}");
+        note!("migration-ctl: {complaint}");
     }
     let before = removal_lines(store, policy, present.clone(), &[])?;
     let after = removal_lines(store, policy, present, std::slice::from_ref(&event))?;
@@ -92,12 +91,12 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
             .map(|t| json!({"path": host::escape::escape(&t.path), "digest": t.digest, "operation": t.operation}))
             .collect();
         return out(json!({
-            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": person::here(),
+            "schema_version": 1, "dry_run": asked.dry_run, "accepted": accepted, "by": here(),
             "reason": asked.reason, "restore": policy, "removal_before": before, "removal_after": after,
         }));
     }
     if chosen.is_empty() {
-        eprintln!("nothing is on trial: all that stands there is accepted already");
+        note!("nothing is on trial: all that stands there is accepted already");
         return Ok(());
     }
     let accept = if asked.dry_run { "would accept" } else { "accepted" };
@@ -109,7 +108,7 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
         ))?;
     }
     if policy != Policy::Accepted {
-        eprintln!("mind that RESTORE={policy}: a removal does not ask what is accepted");
+        note!("mind that RESTORE={policy}: a removal does not ask what is accepted");
     }
     let (was, is) = if asked.dry_run { ("would", "would then") } else { ("would have", "now would") };
     say(&format!("before, a removal {was}:"), before);
@@ -118,12 +117,12 @@ fn report(asked: &Accept, chosen: &[Trial], policy: Policy, before: &[String], a
 }
 
 fn say(head: &str, lines: &[String]) {
-    eprintln!("{head}");
+    note!("{head}");
     for line in lines {
-        eprintln!("  {line}");
+        note!("  {line}");
     }
     if lines.is_empty() {
-        eprintln!("  restore nothing");
+        note!("  restore nothing");
     }
 }
 
@@ -142,7 +141,7 @@ fn journal(store: &Store) -> Result<Contents> {
         )
     })?;
     if contents.damaged > 0 {
-        eprintln!("migration-ctl: {} lines of the journal can't be read and are passed over", contents.damaged);
+        note!("migration-ctl: {} lines of the journal can't be read and are passed over", contents.damaged);
     }
     Ok(contents)
 }

@@ -21,7 +21,7 @@ use crate::{Node, accept, config, feature, phase, rollback, snapshot, status};
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 inconclusive, 5 cluster not writable or locked.
 #[derive(Debug, Parser)]
 #[command(name = "migration-ctl", version, max_term_width = 100)]
-pub struct Cli {
+struct Cli {
     /// Work on the system below DIR instead of the running one.
     #[arg(long, value_name = "DIR", global = true, hide = true)]
     root: Option<PathBuf>,
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
-    let cli = Cli::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+    let cli = Cli::parse_from(arguments);
     let root = cli.root.map_or_else(Root::system, Root::at);
     let node = Node::at(&root)?;
     match cli.command {

@@ -12,7 +12,7 @@ use similar::TextDiff;
 
 use crate::Node;
 use crate::phase::{Overriding, carry_out};
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 
 /// `migration-ctl config …`.
 #[derive(Debug, Subcommand)]
@@ -71,7 +71,7 @@ fn strangers(facts: &Facts, migration: &Migration) {
     let named = migration.nodes.keys().map(|n| (format!("nodes.{n}.phase"), n));
     let ordered = migration.canary_order.iter().map(|n| ("canary.order".to_owned(), n));
     for (key, name) in named.chain(ordered).filter(|(_, name)| !facts.known.contains(name)) {
-        eprintln!("{key}: the cluster has no node '{name}' (there is: {})", facts.known.join(", "));
+        note!("{key}: the cluster has no node '{name}' (there is: {})", facts.known.join(", "));
     }
 }
 
@@ -94,14 +94,14 @@ fn show(node: &Node, form: Form) -> Result<()> {
         }));
     }
     if !exists {
-        eprintln!("there is no {}: these are the defaults", facts.file);
+        note!("there is no {}: these are the defaults", facts.file);
     }
     let width = all.keys().map(String::len).max().unwrap_or_default();
     for (key, value) in &all {
         let place = lines.get(key).map_or_else(|| "default".to_owned(), |line| format!("line {line}"));
         out(format_args!("{key:width$}  {value:<24}  {place}"))?;
     }
-    eprintln!("node {} is at {effective}", node.switch.node);
+    note!("node {} is at {effective}", node.switch.node);
     Ok(())
 }
 
@@ -127,11 +127,11 @@ fn import(node: &Node, asked: &Import) -> Result<()> {
         out(diff.trim_end_matches('\n'))?;
     }
     for step in &plan.steps {
-        eprintln!("migration.toml would want {} of node {} (was {})", step.to, step.node, step.from);
+        note!("migration.toml would want {} of node {} (was {})", step.to, step.node, step.from);
     }
     strangers(&facts, &config::parse_bytes(&bytes, &name)?);
     if plan.cluster.is_none() {
-        eprintln!("{} has this content already", facts.file);
+        note!("{} has this content already", facts.file);
         return Ok(());
     }
     if asked.dry_run {
@@ -145,11 +145,11 @@ fn import(node: &Node, asked: &Import) -> Result<()> {
     if let Some(replaced) = done.replaced.as_deref().filter(|now| Some(*now) != before) {
         kept = Some(keep(node, replaced)?);
     }
-    eprintln!("{} is in place, for the whole cluster", facts.file);
+    note!("{} is in place, for the whole cluster", facts.file);
     if let Some(kept) = kept {
-        eprintln!("what it replaced is kept in {}", kept.display());
+        note!("what it replaced is kept in {}", kept.display());
     }
-    eprintln!("a node's own ceiling is as before: migration-ctl phase set, on that node, raises it");
+    note!("a node's own ceiling is as before: migration-ctl phase set, on that node, raises it");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Node;
 use crate::phase::{carry_out, show};
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 
 /// `migration-ctl feature …`.
 #[derive(Debug, Subcommand)]
@@ -51,10 +51,10 @@ fn switch(node: &Node, asked: Switch, on: bool) -> Result<()> {
     }
     let done = carry_out(node, wish, None, "switched by hand")?;
     let (name, already) = (&asked.name, if done.plan.is_empty() { " already" } else { "" });
-    eprintln!("feature {name} is {word}{already}, for the whole cluster");
+    note!("feature {name} is {word}{already}, for the whole cluster");
     let phase = node.switch.effective().phase;
     if on && phase < ::phase::Phase::RustBasicWrite {
-        eprintln!("nothing follows from it on this node yet: its phase, {phase}, allows no write");
+        note!("nothing follows from it on this node yet: its phase, {phase}, allows no write");
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ fn list(node: &Node, form: Form) -> Result<()> {
         out(format_args!("{name:<12} {:<4} {about}", if on { "on" } else { "off" }))?;
     }
     for name in off {
-        eprintln!("this node's phase has use for {name}: migration-ctl feature enable {name}");
+        note!("this node's phase has use for {name}: migration-ctl feature enable {name}");
     }
     Ok(())
 }

@@ -28,7 +28,6 @@ mod dpkg;
 mod feature;
 mod health;
 mod pending;
-mod person;
 mod phase;
 mod pick;
 mod preflight;
@@ -39,7 +38,7 @@ mod snapshot;
 mod status;
 mod units;
 
-pub use cli::{Cli, cli, main};
+pub use cli::{cli, main};
 
 use history::Store;
 use host::{Clock, Result, Root};
@@ -48,6 +47,11 @@ use maintscript::Policy;
 /// What this package captures and where it keeps its state.
 pub fn policy() -> Result<Policy> {
     Policy::parse(include_str!("../../../debian/hooks.toml"))
+}
+
+/// Whoever started this program, as journals and tables name them: the kernel's word first, claims named as such.
+pub(crate) fn here() -> String {
+    ::phase::Who::here("migration-ctl").name()
 }
 
 /// The node that a command works on.

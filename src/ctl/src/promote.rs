@@ -21,7 +21,7 @@ use maintscript::removal::Resume;
 use serde_json::json;
 
 use crate::phase::{carry_out, duration, reason};
-use crate::{Node, accept, person, services};
+use crate::{Node, accept, here, services};
 use ::cli::screen::Colours;
 use ::cli::{Form, Output, out};
 
@@ -167,7 +167,7 @@ fn as_judged(node: &Node, verdict: &Verdict) -> Result<()> {
 }
 
 fn promote(node: &Node, from: Phase, verdict: Verdict, overridden: Option<Override>) -> Result<Done> {
-    let passage = Passage::new(&node.store, person::here(), from, overridden, verdict);
+    let passage = Passage::new(&node.store, here(), from, overridden, verdict);
     let written = passage.write(&node.store)?;
     let path = node.store.root.inside(&written.file);
     let Passage { verdict, overridden, .. } = passage;

@@ -12,8 +12,8 @@ use host::cluster::State;
 use host::{Cluster, Error, Kind, Result};
 
 use crate::pick::pick;
-use crate::{Node, person};
-use ::cli::out;
+use crate::{Node, here};
+use ::cli::{note, out};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,10 +60,10 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     let _lock = if asked.dry_run { None } else { Some(store.lock(PATIENCE)?) };
     if asked.dry_run {
         if restore::is_pending(store) {
-            eprintln!("a restore that was interrupted would be finished first; 'rollback --resume --dry-run' shows it");
+            note!("a restore that was interrupted would be finished first; 'rollback --resume --dry-run' shows it");
         }
     } else if let Some(report) = restore::resume(store)? {
-        eprintln!("finished a restore that was interrupted: {} paths", report.done.len());
+        note!("finished a restore that was interrupted: {} paths", report.done.len());
     }
     let present = snapshot::present(store, true)?;
     let question = Question { trigger: &trigger, policy: Policy::Last, but: None, force: asked.force, supposing: &[] };
@@ -78,7 +78,7 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
         return Err(Error::of(Kind::Refused, format!("nothing is restored: {why}{forced}")));
     }
     if plan.actions.is_empty() {
-        eprintln!("nothing to restore");
+        note!("nothing to restore");
         return Ok(());
     }
     if asked.dry_run {
@@ -99,11 +99,11 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
     };
     let undo = snapshot::capture(store, &present, &why)?;
     if plan.forced.is_some() {
-        let (time, by) = (store.clock.now().seconds(), person::here());
+        let (time, by) = (store.clock.now().seconds(), here());
         store.journal().append(&Event::Note { time, by, text: reason })?;
     }
     let report = restore::carry_out(store, &plan, &phase)?;
-    eprintln!("{} paths restored; to undo: {}", report.done.len(), undo_command(store, &undo.id, asked)?);
+    note!("{} paths restored; to undo: {}", report.done.len(), undo_command(store, &undo.id, asked)?);
     finish(&report)
 }
 
@@ -128,10 +128,10 @@ fn undo_command(store: &Store, id: &str, asked: &Rollback) -> Result<String> {
 /// What was left alone or waits makes it fail, once what was done has been said.
 fn finish(report: &Report) -> Result<()> {
     if report.done.iter().any(|p| p.as_path().starts_with("/etc/network")) {
-        eprintln!("the running network is unchanged; to make it follow the files: ifreload -a");
+        note!("the running network is unchanged; to make it follow the files: ifreload -a");
     }
     for path in &report.foreign {
-        eprintln!("{path} was changed by someone else in this very moment and is left alone");
+        note!("{path} was changed by someone else in this very moment and is left alone");
     }
     if let Some(why) = &report.why_pending {
         return Err(Error::of(
@@ -161,7 +161,7 @@ fn resume(node: &Node, dry_run: bool) -> Result<()> {
         }
     }
     if waiting.is_empty() {
-        eprintln!("no restore waits to be finished");
+        note!("no restore waits to be finished");
         return Ok(());
     }
     if dry_run {
@@ -175,7 +175,7 @@ fn resume(node: &Node, dry_run: bool) -> Result<()> {
         report.pending = cluster.pending;
         report.why_pending = cluster.why_pending;
     }
-    eprintln!("{} paths restored", report.done.len());
+    note!("{} paths restored", report.done.len());
     finish(&report)
 }
 

@@ -3,6 +3,7 @@
 use host::{Command, Error, Result};
 
 use crate::Node;
+use ::cli::note;
 
 /// The one unit that is to be restarted after a change of phase; the daemon follows it.
 pub(crate) const MIDDLEWARE: &str = "pve-network-migration.service";
@@ -18,7 +19,7 @@ pub(crate) fn restart(node: &Node) -> Result<()> {
     let command = Command::new("systemctl").args(["restart", MIDDLEWARE]);
     let done = command.run()?;
     if done.success() {
-        eprintln!("restarted {MIDDLEWARE}");
+        note!("restarted {MIDDLEWARE}");
         return Ok(());
     }
     let said = done.stderr.lines().next().unwrap_or("systemctl says nothing").to_owned();

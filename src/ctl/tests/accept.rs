@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod ctlrig;
+mod rig;
 
-use ctlrig::{INTERFACES, Machine, STATE};
+use rig::{INTERFACES, Node, STATE};
 
 const I: &str = "/etc/network/interfaces";
 const X: &str = "/etc/network/interfaces.d/rust";
@@ -13,14 +13,14 @@ fn trial() -> String {
     INTERFACES.replace("eno1", "eno2")
 }
 
-fn removal(machine: &Machine) -> Vec<String> {
+fn removal(machine: &Node) -> Vec<String> {
     let value = machine.ctl(&["status", "--output", "json"]).ok().json();
     value["removal"]["lines"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
 fn what_is_on_trial_is_accepted_and_said() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.rust_writes(I, Some(&trial()));
     machine.rust_writes(X, Some("# by Rust\n"));
     let before = removal(&machine);
@@ -48,7 +48,7 @@ fn what_is_on_trial_is_accepted_and_said() {
 
 #[test]
 fn by_path_by_folder_and_by_operation() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     let first = machine.rust_writes(I, Some(&trial()));
     machine.rust_writes(X, Some("# by Rust\n"));
     machine.rust_writes("/etc/network/interfaces.d/admin", None);
@@ -63,7 +63,7 @@ fn by_path_by_folder_and_by_operation() {
 
 #[test]
 fn what_is_not_on_trial_is_refused() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.ctl(&["accept", I]).code(3).says("is not on trial");
     machine.rust_writes(I, Some(&trial()));
     machine.write(I, "# the admin's\n");
@@ -76,7 +76,7 @@ fn what_is_not_on_trial_is_refused() {
 
 #[test]
 fn an_operation_that_was_killed_is_not_accepted() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.rust_writes(I, Some(&trial()));
     let path = format!("{STATE}/operations.jsonl");
     let text = machine.text(&path);
@@ -88,7 +88,7 @@ fn an_operation_that_was_killed_is_not_accepted() {
 
 #[test]
 fn what_a_removal_takes_back_first_is_shown_first() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     let snapshot = machine.snapshots()[0].clone();
     let transaction =
         format!(r#"{{"format":1,"id":"t","opened":0,"from":"","to":"1","snapshot":"{snapshot}","stage":"open"}}"#);

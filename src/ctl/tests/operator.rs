@@ -1,56 +1,34 @@
-//! The real program on a root of its own.
+//! What an operator asks and does: health, preflight, abort, diagnostics.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod rig;
 
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
-struct Root(tempfile::TempDir);
+use rig::{Node, Said};
 
-impl Root {
-    /// A node at rust-read-only with a network, a journal and no snapshot.
-    fn new() -> Self {
-        let root = Self(tempfile::tempdir().unwrap());
-        root.write("/etc/hostname", "pve1\n");
-        root.write("/etc/network/interfaces", "auto lo\niface lo inet loopback\n");
-        root.write("/var/lib/pve-network-rs/ceiling", "rust-read-only\n");
-        root.write("/var/lib/pve-network-rs/operations.jsonl", "");
-        root.write("/var/lib/pve-network-rs/lock", "");
-        root.write("/var/lib/dpkg/info/format", "1\n");
-        root.write(
+/// A node at rust-read-only with a network, a journal and no snapshot.
+fn node() -> Node {
+    Node::empty()
+        .with("/etc/hostname", "pve1\n")
+        .with("/etc/network/interfaces", "auto lo\niface lo inet loopback\n")
+        .with("/var/lib/pve-network-rs/ceiling", "rust-read-only\n")
+        .with("/var/lib/pve-network-rs/operations.jsonl", "")
+        .with("/var/lib/pve-network-rs/lock", "")
+        .with("/var/lib/dpkg/info/format", "1\n")
+        .with(
             "/etc/pve/network/migration.toml",
             "phase = \"rust-basic-write\"\nperl_api_base_url = \"https://127.0.0.1:1\"\n",
-        );
-        root
-    }
-
-    fn path(&self, inside: &str) -> PathBuf {
-        self.0.path().join(inside.trim_start_matches('/'))
-    }
-
-    fn write(&self, inside: &str, text: &str) {
-        let path = self.path(inside);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_migration-ctl"));
-        command.arg("--root").arg(self.0.path()).args(arguments).current_dir(self.0.path()).output().unwrap()
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+        )
 }
 
 /// Room on disk differs from machine to machine.
-fn steady(output: &Output) -> String {
-    let out = text(&output.stdout);
-    let lines = out.lines().map(|l| match l.find(" KiB free") {
+fn steady(said: &Said) -> String {
+    let lines = said.out.lines().map(|l| match l.find(" KiB free") {
         Some(at) => format!("{}N{}", &l[..23], &l[at..]),
         None => l.to_owned(),
     });
@@ -59,9 +37,9 @@ fn steady(output: &Output) -> String {
 
 #[test]
 fn health_says_what_is_wrong_and_what_mends_it() {
-    let root = Root::new();
-    let out = root.run(&["health"]);
-    insta::assert_snapshot!(steady(&out), @r"
+    let node = node();
+    let told = node.ctl(&["health"]);
+    insta::assert_snapshot!(steady(&told), @r"
     ok        phase        rust-read-only: this node's ceiling is rust-read-only,
                            though migration.toml says rust-basic-write;
                            'migration-ctl phase set' on this node raises it
@@ -80,16 +58,16 @@ fn health_says_what_is_wrong_and_what_mends_it() {
     CRITICAL  snapshots    there is no snapshot to go back to
               > migration-ctl snapshot take
     ");
-    assert_eq!(text(&out.stderr), "migration-ctl: 2 of 10 checks are critical\n");
-    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(told.err, "migration-ctl: 2 of 10 checks are critical\n");
+    assert_eq!(told.code, 1);
     // What can't be asked is neither well nor bad.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let toml =
         format!("phase = \"rust-read-only\"\nperl_api_base_url = \"https://{}\"\n", listener.local_addr().unwrap());
-    root.write("/etc/pve/network/migration.toml", &toml);
-    assert_eq!(root.run(&["abort"]).status.code(), Some(1), "it takes no snapshot where nothing is on trial");
-    let out = root.run(&["health", "--output", "json"]);
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    node.write("/etc/pve/network/migration.toml", &toml);
+    assert_eq!(node.ctl(&["abort"]).code, 1, "it takes no snapshot where nothing is on trial");
+    let told = node.ctl(&["health", "--output", "json"]);
+    let report = told.json();
     assert_eq!((&report["schema_version"], &report["node"]), (&1.into(), &"pve1".into()));
     let bad: Vec<_> = report["checks"].as_array().unwrap().iter().filter(|c| c["state"] == "critical").collect();
     assert_eq!(bad.len(), 1, "{report}");
@@ -98,23 +76,23 @@ fn health_says_what_is_wrong_and_what_mends_it() {
 
 #[test]
 fn nagios_gets_its_own_codes_and_one_line() {
-    let root = Root::new();
-    let out = root.run(&["health", "--nagios"]);
-    assert_eq!(out.status.code(), Some(2));
-    let line = text(&out.stdout);
+    let node = node();
+    let told = node.ctl(&["health", "--nagios"]);
+    assert_eq!(told.code, 2);
+    let line = told.out;
     assert!(line.starts_with("PVE-NETWORK-RS CRITICAL - perl-api: https://127.0.0.1:1: no connection"), "{line}");
     assert!(line.contains(" | phase=1 snapshots=0 pending=0 room="), "{line}");
     assert_eq!(line.lines().count(), 1);
-    assert_eq!(root.run(&["health", "--nagios", "--output", "json"]).status.code(), Some(2), "one form or the other");
+    assert_eq!(node.ctl(&["health", "--nagios", "--output", "json"]).code, 2, "one form or the other");
 }
 
 #[test]
 fn preflight_on_a_bare_root_is_refused_with_reasons() {
-    let root = Root::new();
-    root.write("/etc/cron.d/net", "* * * * * root ifreload -a\n");
-    let out = root.run(&["preflight", "--output", "json"]);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let node = node();
+    node.write("/etc/cron.d/net", "* * * * * root ifreload -a\n");
+    let told = node.ctl(&["preflight", "--output", "json"]);
+    assert_eq!(told.code, 3, "{}", told.err);
+    let report = told.json();
     assert_eq!((&report["schema_version"], &report["state"]), (&1.into(), &"critical".into()));
     let check = |name: &str| report["checks"].as_array().unwrap().iter().find(|c| c["name"] == name).unwrap().clone();
     assert_eq!(
@@ -131,9 +109,9 @@ fn preflight_on_a_bare_root_is_refused_with_reasons() {
 
 #[test]
 fn abort_on_a_root_does_what_can_be_done_there() {
-    let root = Root::new();
-    let out = root.run(&["abort", "--dry-run"]);
-    insta::assert_snapshot!(text(&out.stdout), @r"
+    let node = node();
+    let told = node.ctl(&["abort", "--dry-run"]);
+    insta::assert_snapshot!(told.out, @r"
     phase        set this node to perl-only (now rust-read-only), its ceiling first
     stop         nothing: systemd does not run here
     restore      nothing: nothing of Rust's is on trial
@@ -141,12 +119,12 @@ fn abort_on_a_root_does_what_can_be_done_there() {
                  run ifreload -a
     diagnostics  write a bundle into /var/log/pve-network
     ");
-    assert!(!root.path("/var/lib/pve-network-rs/abort.json").exists());
-    let out = root.run(&["abort"]);
-    assert_eq!(out.status.code(), Some(1));
-    let bundle = text(&out.stdout).lines().last().unwrap().to_owned();
+    assert!(!node.path("/var/lib/pve-network-rs/abort.json").exists());
+    let told = node.ctl(&["abort"]);
+    assert_eq!(told.code, 1);
+    let bundle = told.out.lines().last().unwrap().to_owned();
     assert!(bundle.starts_with("✓ diagnostics  /var/log/pve-network/pve-network-rs-pve1-"), "{bundle}");
-    insta::assert_snapshot!(text(&out.stdout).replace(&bundle, "✓ diagnostics  …"), @r"
+    insta::assert_snapshot!(told.out.replace(&bundle, "✓ diagnostics  …"), @r"
     ✓ phase        this node is at perl-only (was rust-read-only)
     ✓ stop         no service to stop: systemd does not run here
     ✓ restore      nothing of Rust's is on trial
@@ -154,16 +132,16 @@ fn abort_on_a_root_does_what_can_be_done_there() {
       > ifreload -a
     ✓ diagnostics  …
     ");
-    assert_eq!(text(&out.stderr), "migration-ctl: all is done but what is left to you: run the command above\n");
-    let again = root.run(&["abort", "--resume"]);
-    assert_eq!(again.status.code(), Some(0));
-    assert!(text(&again.stderr).ends_with(" is complete\n"), "{}", text(&again.stderr));
+    assert_eq!(told.err, "migration-ctl: all is done but what is left to you: run the command above\n");
+    let again = node.ctl(&["abort", "--resume"]);
+    assert_eq!(again.code, 0);
+    assert!(again.err.ends_with(" is complete\n"), "{}", again.err);
     // Anew, and anew, within the same second: each has a bundle of its own.
     for _ in 0..2 {
-        let out = root.run(&["abort"]);
-        assert!(text(&out.stdout).contains("✓ diagnostics"), "{}", text(&out.stdout));
+        let told = node.ctl(&["abort"]);
+        assert!(told.out.contains("✓ diagnostics"), "{}", told.out);
     }
-    assert_eq!(std::fs::read_dir(root.path("/var/log/pve-network")).unwrap().count(), 3);
+    assert_eq!(std::fs::read_dir(node.path("/var/log/pve-network")).unwrap().count(), 3);
 }
 
 #[test]
@@ -171,15 +149,15 @@ fn a_damaged_or_newer_abort_is_left_alone() {
     for (bytes, says) in
         [("{", "is damaged"), ("{\"format\":2,\"began\":0,\"phase\":\"x\",\"steps\":[]}", "has format 2")]
     {
-        let root = Root::new();
-        root.write("/var/lib/pve-network-rs/abort.json", bytes);
-        let out = root.run(&["abort", "--resume"]);
-        let said = text(&out.stderr);
-        assert!(out.status.code() == Some(1) && said.contains(says) && said.contains("rm "), "{said}");
-        assert_eq!(std::fs::read_to_string(root.path("/var/lib/pve-network-rs/abort.json")).unwrap(), bytes);
+        let node = node();
+        node.write("/var/lib/pve-network-rs/abort.json", bytes);
+        let told = node.ctl(&["abort", "--resume"]);
+        let said = told.err;
+        assert!(told.code == 1 && said.contains(says) && said.contains("rm "), "{said}");
+        assert_eq!(std::fs::read_to_string(node.path("/var/lib/pve-network-rs/abort.json")).unwrap(), bytes);
         // Without --resume it begins anew.
-        assert_eq!(root.run(&["abort"]).status.code(), Some(1));
-        assert!(root.run(&["abort", "--resume"]).status.success());
+        assert_eq!(node.ctl(&["abort"]).code, 1);
+        assert!(node.ctl(&["abort", "--resume"]).code == 0);
     }
 }
 
@@ -255,13 +233,13 @@ const PLANTED: [(&str, &str, &str); 26] = [
 
 #[test]
 fn no_secret_of_any_kind_leaves_in_a_bundle() {
-    let root = Root::new();
+    let node = node();
     for (path, content, _) in PLANTED {
-        root.write(path, content);
+        node.write(path, content);
     }
-    let out = root.run(&["diagnostics", "-o", "b.tar.zst"]);
-    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
-    let file = root.path("b.tar.zst");
+    let told = node.ctl(&["diagnostics", "-o", "b.tar.zst"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    let file = node.path("b.tar.zst");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
     let names = unpacked(&file);
     let all = names.iter().map(|(name, content)| format!("== {name}\n{content}")).collect::<Vec<_>>().join("\n");
@@ -279,9 +257,9 @@ fn no_secret_of_any_kind_leaves_in_a_bundle() {
     assert!(missing.contains("commands/journal.txt: journalctl was not asked"), "{missing}");
     assert!(missing.contains("files/etc/pve/priv/ipam.db: left out"), "{missing}");
     // Never over another file.
-    let again = root.run(&["diagnostics", "-o", "b.tar.zst"]);
-    assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("is there already and is not overwritten"), "{}", text(&again.stderr));
+    let again = node.ctl(&["diagnostics", "-o", "b.tar.zst"]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("is there already and is not overwritten"), "{}", again.err);
     assert_eq!(unpacked(&file).len(), names.len());
 }
 
@@ -340,12 +318,12 @@ fn conforms(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_
 
 #[test]
 fn what_programs_read_is_as_the_schema_says() {
-    let root = Root::new();
+    let node = node();
     let schema = include_str!("../../../docs/schema/checks.schema.json");
     let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
     for command in ["health", "preflight"] {
-        let out = root.run(&[command, "--output", "json"]);
-        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let told = node.ctl(&[command, "--output", "json"]);
+        let report = told.json();
         conforms(&report, &schema, &schema, command);
     }
 }

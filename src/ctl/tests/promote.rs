@@ -3,17 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod ctlrig;
+mod rig;
 
-use ctlrig::{Machine, STATE};
 use host::Clock;
 use phase::{Phase, Who, Wish};
+use rig::{Node, STATE};
 
 const TOML: &str = "/etc/pve/network/migration.toml";
 
 /// A node as an install leaves it, whose history says so, with an order.
-fn installed(order: &str) -> Machine {
-    let machine = Machine::bare();
+fn installed(order: &str) -> Node {
+    let machine = Node::bare();
     machine.remove(&format!("{STATE}/ceiling"));
     machine.write(TOML, format!("phase = \"perl-only\"\n[canary]\n{order}\n"));
     let first = Wish::First { ceiling: Phase::PerlOnly, text: String::new() };
@@ -21,12 +21,12 @@ fn installed(order: &str) -> Machine {
     machine
 }
 
-fn switch(machine: &Machine) -> phase::Switch {
+fn switch(machine: &Node) -> phase::Switch {
     ctl::policy().unwrap().switch(&machine.root).unwrap().0
 }
 
 /// Verdicts that are kept, the one of the lowest phase first: a test passes several in one second.
-fn passages(machine: &Machine) -> Vec<serde_json::Value> {
+fn passages(machine: &Node) -> Vec<serde_json::Value> {
     let folder = machine.path(&format!("{STATE}/gates"));
     let files = std::fs::read_dir(folder).into_iter().flatten().map(|e| std::fs::read(e.unwrap().path()).unwrap());
     let mut all: Vec<serde_json::Value> = files.map(|bytes| serde_json::from_slice(&bytes).unwrap()).collect();

@@ -3,19 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod ctlrig;
+mod rig;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use ctlrig::{INTERFACES, Machine, STATE};
+use rig::{INTERFACES, Node, STATE};
 
 const I: &str = "/etc/network/interfaces";
 const OTHER: &str = "auto lo\niface lo inet loopback\n\nauto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.10/24\n\tgateway 192.0.2.1\n\tbridge-ports eno2\n";
 
 struct Case {
     name: &'static str,
-    change: fn(&Machine),
+    change: fn(&Node),
     arguments: &'static [&'static str],
     /// Beginnings of the plan's lines, in their order.
     plan: &'static [&'static str],
@@ -154,7 +154,7 @@ const CASES: &[Case] = &[
 #[test]
 fn every_way_dry_real_and_undone() {
     for (case, by_restore) in CASES.iter().flat_map(|c| [(c, false), (c, true)]) {
-        let machine = Machine::new();
+        let machine = Node::installed();
         let first = machine.snapshots()[0].clone();
         (case.change)(&machine);
         let words: Vec<&str> = case
@@ -204,7 +204,7 @@ fn every_way_dry_real_and_undone() {
 
 #[test]
 fn what_would_cut_the_node_off_needs_force_and_is_written_down() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.write(I, INTERFACES.replace("192.0.2.10", "192.0.2.20"));
     let before = machine.etc();
     let refused = machine.ctl(&["rollback"]).code(3).says("lose the node's management address 192.0.2.20/24");
@@ -229,7 +229,7 @@ fn what_would_cut_the_node_off_needs_force_and_is_written_down() {
 
 #[test]
 fn a_guests_bridge_and_a_broken_result_are_refused() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.write(I, format!("{INTERFACES}\nauto vmbr7\niface vmbr7 inet manual\n\tbridge-ports none\n"));
     machine.write("/etc/pve/qemu-server/100.conf", "net0: virtio=00:00:00:00:00:01,bridge=vmbr7\n");
     machine.ctl(&["rollback"]).code(3).says("vmbr7");
@@ -240,7 +240,7 @@ fn a_guests_bridge_and_a_broken_result_are_refused() {
 
 #[test]
 fn no_flag_restores_what_does_not_verify() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     let id = machine.snapshots()[0].clone();
     machine.write(I, OTHER);
     let before = machine.etc();
@@ -266,7 +266,7 @@ fn no_flag_restores_what_does_not_verify() {
 
 #[test]
 fn names_that_say_too_little_or_nothing() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.ctl(&["snapshot", "take"]).ok();
     machine.ctl(&["rollback", "--to", "2"]).code(3).says("is the beginning of 2 snapshots");
     machine.ctl(&["rollback", "--to", "19700101-000000"]).code(3).says("there is no snapshot");
@@ -282,7 +282,7 @@ fn names_that_say_too_little_or_nothing() {
 
 #[test]
 fn an_interrupted_restore_is_shown_and_finished() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.write(I, OTHER);
     let store = machine.store();
     let dry = machine.ctl(&["rollback", "--dry-run"]).ok();
@@ -306,7 +306,7 @@ fn an_interrupted_restore_is_shown_and_finished() {
 
 #[test]
 fn without_pmxcfs_the_cluster_is_not_written() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.write("/usr/bin/pmxcfs", "");
     machine.write(I, OTHER);
     let before = machine.etc();
@@ -318,7 +318,7 @@ fn without_pmxcfs_the_cluster_is_not_written() {
 
 #[test]
 fn a_file_where_a_folder_was_is_no_reason_to_fail() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.remove(I);
     fs::create_dir(machine.path(I)).unwrap();
     machine.write("/etc/network/interfaces/mine", "# mine\n");

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod ctlrig;
+mod rig;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use ctlrig::{INTERFACES, Machine, STATE};
+use rig::{INTERFACES, Node, STATE};
 
 const I: &str = "/etc/network/interfaces";
 
@@ -19,8 +19,8 @@ fn fits(text: &str) {
 }
 
 /// One with a bit of everything.
-fn busy() -> Machine {
-    let machine = Machine::new();
+fn busy() -> Node {
+    let machine = Node::installed();
     machine.rust_writes(I, Some(&INTERFACES.replace("eno1", "eno2")));
     let reason = "a reason that is much longer than what is left of a line of eighty columns, and then some";
     machine.ctl(&["snapshot", "take", "--reason", reason]).ok();
@@ -48,7 +48,7 @@ fn snapshots_listed_shown_and_verified() {
 
 #[test]
 fn nothing_there_is_no_error() {
-    let machine = Machine::bare();
+    let machine = Node::bare();
     machine.ctl(&["snapshot", "list"]).ok().says("there are no snapshots");
     machine.ctl(&["snapshot", "verify"]).ok().says("there are no snapshots");
     machine.ctl(&["snapshot", "prune"]).ok().says("0 snapshots removed");
@@ -59,7 +59,7 @@ fn nothing_there_is_no_error() {
 
 #[test]
 fn taken_by_hand_and_found_again() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     let said = machine.ctl(&["snapshot", "take", "--reason", "before the bond"]).ok();
     let id = said.out.trim().to_owned();
     assert_eq!(machine.snapshots().last(), Some(&id));
@@ -79,7 +79,7 @@ fn taken_by_hand_and_found_again() {
 
 #[test]
 fn pruning_keeps_what_the_rules_keep() {
-    let machine = Machine::bare();
+    let machine = Node::bare();
     let mut all = Vec::new();
     for n in 0..12 {
         machine.write("/etc/network/interfaces.d/admin", format!("# {n}\n"));
@@ -103,7 +103,7 @@ fn pruning_keeps_what_the_rules_keep() {
 
 #[test]
 fn rollbacks_do_not_push_the_last_backup_out() {
-    let machine = Machine::bare();
+    let machine = Node::bare();
     let only = machine.ctl(&["snapshot", "take"]).ok().out.trim().to_owned();
     for n in 0..8 {
         machine.write("/etc/network/interfaces.d/admin", format!("# {n}\n"));
@@ -115,8 +115,8 @@ fn rollbacks_do_not_push_the_last_backup_out() {
 }
 
 /// Everything that can differ, at once.
-fn differing() -> Machine {
-    let machine = Machine::bare();
+fn differing() -> Node {
+    let machine = Node::bare();
     machine.write("/etc/network/interfaces.d/bytes", b"\xff\x00\x01");
     machine.write("/etc/network/interfaces.d/gone", "# gone\n");
     machine.write("/etc/pve/priv/ipam.db", "token 1\n");
@@ -153,7 +153,7 @@ fn differences_and_no_secrets() {
 
 #[test]
 fn a_diff_is_a_patch() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     machine.write(I, INTERFACES.replace("eno1", "eno2").trim_end());
     machine.write("/etc/network/interfaces.d/new", "# new\n");
     let first = machine.snapshots()[0].clone();
@@ -168,21 +168,16 @@ fn a_diff_is_a_patch() {
         .arg(machine.path("/patch"))
         .arg("-d")
         .arg(machine.path("/"))
-        .output();
-    match patched {
-        Ok(out) => assert!(out.status.success(), "{out:?}\n{}", diff.out),
-        Err(error) => {
-            eprintln!("skipped: needs patch(1): {error}");
-            return;
-        }
-    }
+        .output()
+        .expect("this needs patch(1): scripts/deps.sh build");
+    assert!(patched.status.success(), "{patched:?}\n{}", diff.out);
     let content = |etc: std::collections::BTreeMap<_, String>| -> Vec<String> { etc.into_values().collect() };
     assert_eq!(content(machine.etc()), content(wanted));
 }
 
 #[test]
 fn status_of_a_calm_and_of_a_busy_node() {
-    let machine = Machine::new();
+    let machine = Node::installed();
     insta::assert_snapshot!("status_calm", machine.ctl(&["status"]).ok().shown());
     let machine = busy();
     machine.write("/etc/pve/network/migration.toml", "phase = \"perl-only\"\n[nodes.pve2]\nphase = \"rust-full\"\n");
@@ -200,7 +195,7 @@ fn status_of_a_calm_and_of_a_busy_node() {
 }
 
 /// Where, its schema, and the command.
-type Described<'a> = (&'a Machine, &'a str, &'a [&'a str]);
+type Described<'a> = (&'a Node, &'a str, &'a [&'a str]);
 
 /// Every output that is JSON, with the schema that describes it.
 #[test]
@@ -242,7 +237,7 @@ fn json_is_what_the_schemas_say() {
 }
 
 /// What it is, and how it comes about.
-type Fault = (&'static str, fn(&Machine));
+type Fault = (&'static str, fn(&Node));
 
 /// Whatever became of our state, each command says so in a line and ends with one of its codes.
 #[test]
@@ -316,7 +311,7 @@ fn malformed_state_of_every_kind() {
         &["accept"],
     ];
     for (fault, damage) in faults {
-        let machine = Machine::new();
+        let machine = Node::installed();
         machine.rust_writes("/etc/network/interfaces.d/rust", Some("# by Rust\n"));
         damage(&machine);
         for command in commands {

@@ -11,8 +11,8 @@ use host::{Command, Error, IoContext, Kind, Result, Root};
 use seal::deb;
 use seal::policy::{self, Mode, Source, TrustedKeys};
 
-use crate::allow::Scratch;
 use crate::cli::InstallArgs;
+use crate::gate::allow::Scratch;
 use crate::verifying::moment;
 use crate::{Outcome, output};
 

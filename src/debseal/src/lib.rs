@@ -10,6 +10,7 @@
 //! What a sealed package is, and every judgement, is the crate `seal`; this crate is the command
 //! line around it, and the only one that talks to gpg. Each command is a function from its arguments
 //! to an [`Outcome`]: what goes to stdout, notes and errors for stderr. Only [`main`] prints.
+//! It never sees a secret key, and never changes a package's payload.
 //!
 //! | to add | look at |
 //! |---|---|
@@ -18,7 +19,6 @@
 //! | a rule of the gate | `gate::verdict` |
 //! | something to say about a package | `inspect` |
 
-mod allow;
 pub mod cli;
 mod elf;
 mod gate;
@@ -37,31 +37,20 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use ::cli::note;
 use clap::Parser;
 
 pub use outcome::Outcome;
 
 /// Runs the program with these arguments and prints what comes of it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = match cli::Cli::try_parse_from(args) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // Help and version go to stdout and are no failure; the rest is a usage error.
-            let code = if error.use_stderr() { host::Kind::Usage.exit_code() } else { 0 };
-            return match error.print() {
-                Ok(()) => ExitCode::from(code),
-                Err(_) => ExitCode::FAILURE,
-            };
-        }
-    };
-    let outcome = run(parsed);
-    let mut written = std::io::stdout().lock().write_all(outcome.out.as_bytes());
-    let mut stderr = std::io::stderr().lock();
+    let outcome = run(cli::Cli::parse_from(args));
+    let written = std::io::stdout().lock().write_all(outcome.out.as_bytes());
     for note in &outcome.notes {
-        written = written.and(writeln!(stderr, "debseal: note: {note}"));
+        note!("debseal: note: {note}");
     }
     for error in &outcome.errors {
-        written = written.and(writeln!(stderr, "debseal: {error}"));
+        note!("debseal: {error}");
     }
     match written {
         Ok(()) => ExitCode::from(outcome.exit_code()),
@@ -80,7 +69,7 @@ fn run(parsed: cli::Cli) -> Outcome {
         cli::Command::Install(args) => install::run(&args),
         cli::Command::Key(command) => key::run(&command),
         cli::Command::Status(args) => status::run(&args),
-        cli::Command::Allow(args) => allow::run(&args),
+        cli::Command::Allow(args) => gate::allow::run(&args),
         cli::Command::Gate(command) => gate::run(&command),
     }
 }

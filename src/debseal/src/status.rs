@@ -7,8 +7,8 @@ use host::{Error, Kind, Root};
 use seal::policy;
 use serde::Serialize;
 
-use crate::allow::{self, Allowed};
 use crate::cli::{Format, PolicyMode, StatusArgs};
+use crate::gate::allow::{self, Allowed};
 use crate::key::{self, Known};
 use crate::{Outcome, output};
 

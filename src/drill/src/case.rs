@@ -12,6 +12,9 @@ use host::{Error, Kind, Result};
 use crate::fault::Fault;
 use crate::flow::Flow;
 
+/// The label of a point after the last call.
+pub const END: &str = "end";
+
 /// A script call that fails.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Failing {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::fault::Disk;
-use crate::recorder::Sabotage;
+use crate::sabotage::Sabotage;
 
 /// The command line as clap sees it, for man pages and completions.
 pub fn cli() -> clap::Command {

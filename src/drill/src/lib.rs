@@ -15,6 +15,8 @@
 //! again. Nothing is stood in for: dpkg is dpkg, the scripts are the ones in the package, and a fault
 //! comes from the kernel's side of a system call, by ptrace(2).
 //!
+//! It never runs a script of the package anywhere but on a throw-away machine, and is never shipped to a node.
+//!
 //! | to add | look at |
 //! |---|---|
 //! | something that dpkg is told to do | [`flow`] |
@@ -55,8 +57,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::cli::note;
 use clap::Parser;
-use host::{Error, IoContext, Kind, Result};
+use host::{Error, IoContext, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use case::{Case, Scenario};
@@ -75,19 +78,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if writer::is_meant(&args) {
         return writer::main(&args);
     }
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
-        }
-    };
+    let cli = Cli::parse_from(args);
     let (answer, code) = match drill(&cli) {
         Ok((answer, true)) => (answer, 0),
         Ok((answer, false)) => (answer, 1),
         Err(error) => {
-            // With no standard error there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "debseal-drill: {error}");
+            note!("debseal-drill: {error}");
             return ExitCode::from(error.kind().exit_code());
         }
     };

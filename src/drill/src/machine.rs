@@ -13,11 +13,10 @@ use machines::{Keeper, Scratch};
 use pmxcfs::{Membership, Pmxcfs};
 
 use crate::trace::{Director, Tracer};
+use crate::writer::FOLDER;
 
 /// The machine's name, and the node's.
 pub const HOSTNAME: &str = "drill1";
-/// The folder that holds packages; commands run in it.
-pub const FOLDER: &str = "/root/drill";
 
 /// Waits for a line on its input and becomes the command: who traces it takes hold meanwhile.
 const WAIT: &str = r#"read -r go; exec "$@" </dev/null"#;

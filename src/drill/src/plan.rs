@@ -3,15 +3,12 @@
 
 use std::collections::HashSet;
 
-use crate::case::{Case, Point, Scenario};
+use crate::case::{Case, END, Point, Scenario};
 use crate::cluster::{self, Trouble};
 use crate::fault::{Disk, Fault};
 use crate::flow::Stage;
 use crate::run::Verdict;
 use crate::syscalls::Effect;
-
-/// The label of a point after the last call.
-pub const END: &str = "end";
 
 /// dpkg gives up after the third failure in a row; this is deeper.
 const DEPTH: usize = 4;

@@ -8,21 +8,6 @@ use crate::durable::Model;
 use crate::fault::Fault;
 use crate::trace::{Act, Director, Event, OUTPUT};
 
-/// What may be broken on purpose, to prove that the drill sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sabotage {
-    /// Nothing that is asked to be made durable is.
-    SkipFsync,
-    /// Files are copied over their predecessors instead of being renamed.
-    CopyForRename,
-    /// The journal is written after the rename that it speaks of.
-    JournalLate,
-    /// Locks are not taken.
-    SkipLock,
-    /// The cluster's lock is dropped before the rename that it is there for.
-    UnlockEarly,
-}
-
 /// When others may act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {

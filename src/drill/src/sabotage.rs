@@ -8,9 +8,23 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::cluster;
-use crate::recorder::Sabotage;
 use crate::syscalls::Effect;
 use crate::trace::{Act, Event};
+
+/// What may be broken on purpose, to prove that the drill sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sabotage {
+    /// Nothing that is asked to be made durable is.
+    SkipFsync,
+    /// Files are copied over their predecessors instead of being renamed.
+    CopyForRename,
+    /// The journal is written after the rename that it speaks of.
+    JournalLate,
+    /// Locks are not taken.
+    SkipLock,
+    /// The cluster's lock is dropped before the rename that it is there for.
+    UnlockEarly,
+}
 
 /// Alters a script's calls.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use machines::Scratch;
 use maintscript::Policy;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
-use crate::machine::FOLDER;
 use crate::seed;
+use crate::writer::FOLDER;
 
 /// What there is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

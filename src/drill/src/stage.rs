@@ -11,11 +11,11 @@ use pmxcfs::Pmxcfs;
 use crate::cluster;
 use crate::flow::{Flow, Stage, dpkg};
 use crate::invariants::Digests;
-use crate::machine::{FOLDER, Machine};
+use crate::machine::Machine;
 use crate::seed;
 use crate::state::{self, Own, State};
 use crate::subject::{NEW, OLD, Subject};
-use crate::writer;
+use crate::writer::{self, FOLDER};
 
 /// The daemon of pve-cluster.
 const PMXCFS: &str = "/usr/bin/pmxcfs";

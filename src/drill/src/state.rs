@@ -10,8 +10,9 @@ use host::{Result, files};
 use maintscript::Policy;
 
 use crate::cluster;
-use crate::machine::{FOLDER, Machine, paths_below};
+use crate::machine::{Machine, paths_below};
 use crate::seed;
+use crate::writer::FOLDER;
 
 /// One moment.
 #[derive(Debug, Clone, Default)]

@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use host::{IoContext, Result};
 use maintscript::Policy;
 
-use crate::machine::FOLDER;
 use crate::seed;
+
+/// The folder that holds packages and the drill's own things; commands run in it.
+pub const FOLDER: &str = "/root/drill";
 
 /// The writer's name.
 pub const NAME: &str = "drill-writer";

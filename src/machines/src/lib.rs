@@ -8,7 +8,7 @@
 //!
 //! A machine is made in milliseconds and goes away with its [`Keeper`], however the program ends:
 //! nothing of it outlives its processes, and it sees no directory of the host. It needs root, for
-//! mounts and namespaces.
+//! mounts and namespaces. It knows nothing of packages, and never writes into the Debian that machines stand on.
 
 mod keeper;
 pub mod overlay;

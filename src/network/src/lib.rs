@@ -1,15 +1,20 @@
-//! Applying a node's network configuration.
+//! A node's network configuration: shown, checked, applied with a way back; and Proxmox's API of it.
 //!
 //! ```text
-//!   pvenet ─► pvenet ─┬─► kernel   what the kernel has, by netlink
-//!                     ├─► model    interfaces(5) as Proxmox reads it, what is wrong with it (pure)
-//!                     ├─► api      the same in the form of Proxmox's API (pure)
-//!                     └─► apply    over ifupdown2, with a guardian and a way back from every step
-//!   daemon ─► serve ─► reload ─► pvenet reload, started by systemd ─► apply
+//!   pvenet ─► pvenet ─┬─► kernel ─► links   what the kernel has, by netlink; what of it reading the files depends on
+//!                     ├─► model             interfaces(5) as Proxmox reads it, what is wrong with it (pure)
+//!                     ├─► api               the same in the form of Proxmox's API (pure)
+//!                     └─► apply             over ifupdown2, with a guardian and a way back from every step
 //!
-//!   pvenet-legacy ─► cli ─► legacy ─┬─► check    may these files replace those? (model, pure)
-//!                                   ├─► history  snapshot, journal: who wrote what, how long it took
-//!                                   └─► pvesh ─► task: how Proxmox's task ended (pure)
+//!   daemon ─► serve ─┬─► api                what a request asks for, and may (pure)
+//!                    ├─► reload ─► pvenet reload, started by systemd ─► apply
+//!                    └─► answer, fate       what it is told; what became of a write whose answer was lost
+//!
+//!   pvenet-legacy ─► legacy ─┬─► check      may these files replace those? (model, pure)
+//!                            ├─► history    snapshot, journal: who wrote what, how long it took
+//!                            └─► pvesh ─► task: how Proxmox's task ended (pure)
+//!
+//!   files   where all of them find the files, what a reload would make of these, Proxmox's lock
 //! ```
 //!
 //! There are two ways to apply. [`apply`] is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
@@ -17,10 +22,14 @@
 //!
 //! Every apply is journaled before anything changes, so that what Perl wrote is known as Perl's and
 //! never taken for a Rust state on trial.
+//!
+//! It never changes a phase or a feature, and never writes below `/etc/pve`: SDN is Perl's.
 
+pub mod answer;
 pub mod api;
 pub mod apply;
-mod cli;
+pub mod fate;
+pub mod files;
 pub mod kernel;
 pub mod legacy;
 mod links;
@@ -28,12 +37,10 @@ pub mod pvenet;
 pub mod reload;
 pub mod serve;
 
-pub use cli::{cli, main};
-
 use history::Store;
 use host::{Clock, Error, Result, Root};
 use maintscript::Policy;
-use phase::Switch;
+use phase::{Migration, Switch, read_migration};
 
 /// The node that is worked on.
 #[derive(Debug, Clone)]
@@ -54,5 +61,13 @@ impl Node {
         let store = policy.store(root, Clock::System);
         let (switch, _) = policy.switch(root).ok_or_else(|| Error::new("hooks.toml names no phase file"))?;
         Ok(Self { store, switch })
+    }
+
+    /// The cluster's settings, if it has any.
+    ///
+    /// # Errors
+    /// The file is broken or can't be read.
+    pub fn migration(&self) -> Result<Option<Migration>> {
+        read_migration(&self.switch.root.path(&self.switch.migration))
     }
 }

@@ -50,9 +50,15 @@ impl Machine {
         fs::write(path, text).unwrap();
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pvenet"));
+        command.arg("--root").arg(self.0.path()).args(arguments);
+        command
+    }
+
     fn pvenet(&self, arguments: &[&str]) -> Said {
         let root = self.0.path().to_str().unwrap();
-        let done = Command::new(env!("CARGO_BIN_EXE_pvenet")).args(["--root", root]).args(arguments).output().unwrap();
+        let done = self.command(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(root, "");
         Said { code: done.status.code(), out: text(done.stdout), err: text(done.stderr) }
     }
@@ -170,4 +176,24 @@ fn a_file_of_ones_own_is_checked_line_by_line() {
     assert_eq!((&json["errors"], &json["findings"][0]["line"]), (&2.into(), &14.into()));
     let said = machine.pvenet(&["validate", "--config", "/nonexistent/x"]);
     assert_eq!((said.code, said.err.as_str()), (Some(1), "pvenet: there is no /nonexistent/x\n"));
+}
+
+#[test]
+fn without_anybody_who_reads_the_exit_code_is_the_same() {
+    let gone = || std::io::pipe().unwrap().1;
+    for (phase, command, code) in [
+        ("perl-only", &["list"][..], 3),
+        ("perl-only", &["validate"], 0),
+        ("perl-only", &["apply", "--dry-run"], 0),
+        ("rust-read-only", &["list"], 0),
+        ("rust-read-only", &["diff"], 0),
+        ("rust-read-only", &["show", "nobody"], 1),
+        ("rust-read-only", &["confirm"], 1),
+    ] {
+        let machine = Machine::at(phase);
+        let said = machine.pvenet(command);
+        assert_eq!(said.code, Some(code), "{command:?}: {}", said.err);
+        let ended = machine.command(command).stdout(gone()).stderr(gone()).status().unwrap();
+        assert_eq!(ended.code(), Some(code), "{command:?}");
+    }
 }

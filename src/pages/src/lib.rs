@@ -28,18 +28,18 @@ struct Program {
 /// The programs of each package.
 fn packages() -> Vec<(&'static str, Vec<Program>)> {
     let user = |cli| Program { cli, section: '1' };
-    let daemon = |identity: service::Identity| Program { cli: identity.cli(), section: '8' };
+    let daemon = |cli| Program { cli, section: '8' };
     vec![
         (
             "pve-network-rs",
             vec![
                 user(ctl::cli()),
                 user(network::pvenet::cli()),
-                user(network::cli()),
+                user(network::legacy::cli()),
                 user(contract::cli()),
                 user(canary::cli()),
-                daemon(service::DAEMON),
-                daemon(service::MIDDLEWARE),
+                daemon(service::cli()),
+                daemon(service::migration::cli()),
             ],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),

@@ -28,7 +28,7 @@
 //! ```
 //!
 //! Known difference: nodes agree by a mutex instead of by messages, so none ever lags behind while
-//! it has quorum.
+//! it has quorum. It never ships, and never speaks to a real cluster.
 
 mod condition;
 mod daemon;

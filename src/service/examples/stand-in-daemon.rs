@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use history::Store;
 use history::journal::{Backend, Event, Outcome, Written};
-use host::{Clock, Root};
+use host::Root;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -29,8 +29,7 @@ struct Daemon {
 
 fn main() {
     let root = PathBuf::from(std::env::args().nth(1).unwrap());
-    let policy = maintscript::Policy::parse(include_str!("../../../debian/hooks.toml")).unwrap();
-    let store = policy.store(&Root::at(&root), Clock::System);
+    let store = network::Node::at(&Root::at(&root)).unwrap().store;
     store.prepare().unwrap();
     drop(store.make_lock(Duration::from_secs(5)).unwrap());
     store.journal().ensure().unwrap();

@@ -20,6 +20,8 @@
 //!
 //! Whether the daemon may run at all is asked by its unit (`ExecCondition=`), not by the program:
 //! run by hand it serves in every phase, and answers by it.
+//!
+//! Neither of the two ever raises a phase, and neither reloads the network itself: that is a unit of its own.
 
 mod busy;
 mod daemon;
@@ -33,5 +35,5 @@ mod socket;
 mod standing;
 
 pub use health::{Health, SCHEMA_VERSION};
-pub use options::{DAEMON, Identity, MIDDLEWARE};
+pub use options::{DAEMON, Identity, cli};
 pub use run::main;

@@ -17,6 +17,8 @@ pub(crate) fn to_stderr() {
         .with_max_level(Level::INFO)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would be said with eprintln!, which panics where stderr is gone, and a service ends by its lost log.
+        .log_internal_errors(false)
         .event_format(Lines { journal })
         .try_init();
 }

@@ -1,4 +1,4 @@
-//! Who the two programs are, and their command lines.
+//! Who a program is, and what the command lines of both have in common.
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ pub struct Identity {
     pub service: &'static str,
     /// Where it listens unless told otherwise.
     pub socket: &'static str,
-    about: &'static str,
-    long_about: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) long_about: &'static str,
 }
 
-/// `pve-network-rs.service`: Proxmox's network and SDN API in Rust.
+/// `pve-network-rs.service`: Proxmox's network API in Rust.
 pub const DAEMON: Identity = Identity {
     program: "pve-network-rs-daemon",
     service: "pve-network-rs",
@@ -31,27 +31,15 @@ pub const DAEMON: Identity = Identity {
         by pve-network-reload.socket, which its unit wants; SDN is Perl's. GET /health says how it stands, GET /operations/ID what became of a write.",
 };
 
-/// `pve-network-migration.service`: sends each request to Rust or to Perl, by phase.
-pub const MIDDLEWARE: Identity = Identity {
-    program: "pve-network-migration",
-    service: "pve-network-migration",
-    socket: "/run/pve-network-migration/api.sock",
-    about: "migration middleware of pve-network-rs",
-    long_about: "Stands between the callers of the network API and its two implementations, Rust and Perl. \
-        By this node's phase and features it sends each request of the network or the SDN to the one or the \
-        other, and lets Perl step in where Rust fails: for reads always, for writes only where it is proven \
-        that Rust changed nothing. Everything else passes through to pveproxy, websockets included.\n\n\
-        It listens on a Unix socket, where root needs no ticket, and on loopback. Nobody comes by it by \
-        himself: the web interface, pvesh and other nodes speak to pveproxy, unless --front puts it in \
-        pveproxy's place.\n\n\
-        Options go into MIDDLEWARE_OPTIONS in /etc/default/pve-network-rs. Each decision is a line in \
-        /var/log/pve-network/migration.log; what Rust fails at too often costs this node a phase.",
-};
+/// The daemon's command line as clap knows it: for man pages and completions.
+pub fn cli() -> Command {
+    DAEMON.command()
+}
 
 impl Identity {
-    /// The command line, for parsing and for man pages and completions.
-    pub fn cli(&self) -> Command {
-        let command = Command::new(self.program)
+    /// The command line as far as both have it.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(self.program)
             .version(env!("CARGO_PKG_VERSION"))
             .about(self.about)
             .long_about(self.long_about)
@@ -69,8 +57,7 @@ impl Identity {
                     .value_parser(value_parser!(PathBuf))
                     .hide(true)
                     .help("Read phase and node name below DIR instead of /"),
-            );
-        if *self == MIDDLEWARE { crate::migration::extend(command) } else { command }
+            )
     }
 
     /// What the parsed command line asks for.
@@ -98,17 +85,18 @@ pub(crate) struct Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migration::MIDDLEWARE;
     use std::path::Path;
 
     fn settings(identity: Identity, args: &[&str]) -> Settings {
         let argv = std::iter::once(identity.program).chain(args.iter().copied());
-        identity.settings(&identity.cli().get_matches_from(argv))
+        identity.settings(&identity.command().get_matches_from(argv))
     }
 
     #[test]
     fn the_command_lines_are_sound() {
-        DAEMON.cli().debug_assert();
-        MIDDLEWARE.cli().debug_assert();
+        cli().debug_assert();
+        crate::migration::cli().debug_assert();
     }
 
     #[test]

@@ -27,7 +27,7 @@ const WORKERS: usize = daemon::WORKERS + 4;
 
 /// Runs one of the two services until it is told to stop; prints its error, if any.
 pub fn main(identity: Identity) -> ExitCode {
-    let settings = identity.settings(&identity.cli().get_matches());
+    let settings = identity.settings(&identity.command().get_matches());
     log::to_stderr();
     match run(settings) {
         Ok(()) => ExitCode::SUCCESS,

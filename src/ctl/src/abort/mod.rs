@@ -18,8 +18,8 @@ use host::{Error, Kind, Lock, Result};
 
 use crate::Node;
 use crate::checks::COLUMNS;
-use ::cli::out;
 use ::cli::screen::{Colours, wrap};
+use ::cli::{note, out};
 use state::{Abort, Outcome, Step, Taken, may_run};
 
 /// `migration-ctl abort …`.
@@ -58,26 +58,28 @@ pub(crate) fn run(node: &Node, asked: &Asked) -> Result<()> {
     };
     let steps = abort.remaining();
     if steps.is_empty() {
-        eprintln!("the abort of {} is complete", abort.time());
+        note!("the abort of {} is complete", abort.time());
         return Ok(());
     }
     // A full disk must not keep anyone from going back; what can't be recorded is only repeated.
     let record = |abort: &Abort| {
         if let Err(error) = abort.write(store) {
-            eprintln!("migration-ctl: {error}; the abort goes on, but can't be resumed");
+            note!("migration-ctl: {error}; the abort goes on, but can't be resumed");
         }
     };
     record(&abort);
     let mut taken = Vec::new();
+    let mut shown = Ok(());
     for step in steps {
         let result = if may_run(&abort, step) { steps::take(node, step) } else { skipped(step) };
-        show(&result)?;
         abort.record(result.clone());
         record(&abort);
+        // Nor must an output that takes no line.
+        shown = shown.and(show(&result));
         taken.push(result);
     }
     match taken.iter().filter(|t| t.outcome != Outcome::Done).count() {
-        0 => Ok(()),
+        0 => shown,
         _ if abort.remaining().is_empty() => {
             Err(Error::new("all is done but what is left to you: run the command above"))
         }

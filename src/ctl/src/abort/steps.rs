@@ -6,6 +6,7 @@ use ::phase::Wish;
 use history::{Trigger, Why, restore, snapshot};
 use host::{Command, Error, Result, files};
 use maintscript::removal::{Resume, restore_choice};
+use network::files::PENDING;
 use network::legacy;
 
 use super::state::{Outcome, Step, Taken};
@@ -161,8 +162,8 @@ fn go_back(node: &Node) -> Result<Taken> {
 /// changes the running network, and nobody asked for these now.
 fn barred(node: &Node) -> Option<(String, String)> {
     let there = |path: &str| node.store.root.path(path).exists();
-    if there(legacy::PENDING) {
-        let line = format!("{} holds changes that Perl would apply along with it", legacy::PENDING);
+    if there(PENDING) {
+        let line = format!("{PENDING} holds changes that Perl would apply along with it");
         return Some((line, "ifreload -a".into()));
     }
     let pvesh = ["/usr/bin/pvesh", "/usr/sbin/pvesh"].iter().any(|p| there(p));

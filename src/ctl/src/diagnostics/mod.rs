@@ -9,7 +9,7 @@ use clap::Args;
 use host::Result;
 
 use crate::Node;
-use ::cli::out;
+use ::cli::{note, out};
 
 /// `migration-ctl diagnostics …`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ you send it: addresses, names and comments are in it.
 pub(crate) fn run(node: &Node, asked: &Diagnostics) -> Result<()> {
     let path = asked.output.clone().unwrap_or_else(|| free_path(node, Path::new("")));
     bundle(node, &path)?;
-    eprintln!("look through it before you send it: tar --zstd -tf {}", host::quote(&path.display().to_string()));
+    note!("look through it before you send it: tar --zstd -tf {}", host::quote(&path.display().to_string()));
     out(path.display())
 }
 

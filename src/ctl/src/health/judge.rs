@@ -5,10 +5,10 @@ use phase::Phase;
 
 use super::facts::{Facts, Room, Snapshots};
 use crate::checks::{Check, Figure, State};
+use crate::services::MIDDLEWARE;
 use crate::units::Unit;
 
 const DAEMON: &str = "pve-network-rs.service";
-const MIDDLEWARE: &str = "pve-network-migration.service";
 
 /// A snapshot older than this (7 days, in seconds) is worth a line if it no longer shows the present state.
 const OLD: u64 = 7 * 24 * 3600;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Whose;
 use crate::Node;
-use ::cli::{Form, out};
+use ::cli::{Form, note, out};
 
 /// Prints the effective phase of this node, or what the cluster wants of others.
 pub(super) fn run(node: &Node, whose: &Whose, form: Form) -> Result<()> {
@@ -37,7 +37,7 @@ pub(super) fn run(node: &Node, whose: &Whose, form: Form) -> Result<()> {
     }
     let effective = node.switch.effective();
     for problem in effective.problems() {
-        eprintln!("migration-ctl: {problem}");
+        note!("migration-ctl: {problem}");
     }
     let width = names.iter().map(String::len).max().unwrap_or_default();
     for name in &names {
@@ -50,7 +50,7 @@ pub(super) fn run(node: &Node, whose: &Whose, form: Form) -> Result<()> {
         }
     }
     if names.iter().any(|name| name != own) {
-        eprintln!("that is what migration.toml wants of other nodes; each node's own ceiling may hold it lower");
+        note!("that is what migration.toml wants of other nodes; each node's own ceiling may hold it lower");
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ fn this(node: &Node, form: Form) -> Result<()> {
         }));
     }
     for problem in effective.problems() {
-        eprintln!("migration-ctl: {problem}");
+        note!("migration-ctl: {problem}");
     }
     out(effective.phase)
 }

@@ -10,7 +10,7 @@ use host::{Error, Kind, Result};
 use maintscript::removal::Resume;
 
 use crate::Node;
-use ::cli::Output;
+use ::cli::{Output, note};
 
 pub(crate) use set::{Overriding, carry_out, duration, reason, show};
 
@@ -86,7 +86,7 @@ fn resume(node: &Node) -> Result<()> {
     let wish = Wish::Again { ceiling: Some(ceiling), line: Some(line) };
     carry_out(node, wish, None, "what a failed configure took away")?;
     Resume::forget(&node.store)?;
-    eprintln!("node {} is at {} again", node.switch.node, node.switch.effective().phase);
+    note!("node {} is at {} again", node.switch.node, node.switch.effective().phase);
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use ::phase::record::{Change, Contents};
 use host::{Clock, Error, Kind, Result, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Node, person};
-use ::cli::{Form, out};
+use crate::Node;
+use ::cli::{Form, note, out};
 
 /// Prints the history, oldest first, or what a check of it finds.
 pub(super) fn run(node: &Node, verify: bool, form: Form) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn run(node: &Node, verify: bool, form: Form) -> Result<()> {
         out(format_args!("{} lines, the last one {head}", contents.records.len() + contents.cut.len()))?;
     } else {
         if contents.records.is_empty() {
-            eprintln!("there is no history in {}", history.path().display());
+            note!("there is no history in {}", history.path().display());
         }
         for change in contents.changes() {
             print(&change)?;
@@ -44,7 +44,7 @@ pub(super) fn run(node: &Node, verify: bool, form: Form) -> Result<()> {
     for open in open {
         let (word, until) =
             (if open.expired { "EXPIRED" } else { "holds until" }, Timestamp::from_seconds(open.expires));
-        eprintln!("override of node {} from {} to {}: {word} {until}: {}", open.node, open.from, open.to, open.reason);
+        note!("override of node {} from {} to {}: {word} {until}: {}", open.node, open.from, open.to, open.reason);
     }
     found.say();
     if verify { found.verdict(&history.path().display().to_string()) } else { Ok(()) }
@@ -73,13 +73,13 @@ impl Findings {
 
     fn say(&self) {
         for line in &self.cut {
-            eprintln!("line {line} was cut short; what it announced was not done");
+            note!("line {line} was cut short; what it announced was not done");
         }
         if self.ends_cut {
-            eprintln!("the last line was cut short; what it announced was not done");
+            note!("the last line was cut short; what it announced was not done");
         }
         for line in &self.gaps {
-            eprintln!("before line {line} this node's ceiling was changed by something that left no line");
+            note!("before line {line} this node's ceiling was changed by something that left no line");
         }
     }
 
@@ -122,7 +122,7 @@ fn print(change: &Change<'_>) -> Result<()> {
     let over = change
         .overridden
         .map_or_else(String::new, |over| format!("; override until {}", Timestamp::from_seconds(over.expires)));
-    out(format_args!("    by {}, {}: {}{over}", person::name(change.by), change.by.tool, change.why))?;
+    out(format_args!("    by {}, {}: {}{over}", change.by.name(), change.by.tool, change.why))?;
     change.error.map_or(Ok(()), |error| out(format_args!("    {error}")))
 }
 

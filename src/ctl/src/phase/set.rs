@@ -9,7 +9,7 @@ use maintscript::removal::Resume;
 
 use super::Whose;
 use crate::{Node, services};
-use ::cli::out;
+use ::cli::{note, one_line, out};
 
 /// `migration-ctl phase set …`.
 #[derive(Debug, Args)]
@@ -51,11 +51,11 @@ const LONGEST: u64 = 30 * 86_400;
 
 /// A reason as the history keeps it.
 pub(crate) fn reason(text: &str) -> std::result::Result<String, String> {
-    match text.trim() {
-        "" => Err("a reason says something".into()),
-        text if text.chars().count() > LONGEST_REASON => Err(format!("at most {LONGEST_REASON} characters")),
-        text => Ok(text.to_owned()),
+    let text = one_line(text)?;
+    if text.chars().count() > LONGEST_REASON {
+        return Err(format!("it is longer than {LONGEST_REASON} characters"));
     }
+    Ok(text)
 }
 
 /// A time as `30m`, `2h` or `7d`: a minute to thirty days.
@@ -89,13 +89,13 @@ pub(crate) fn carry_out(node: &Node, wish: Wish, overridden: Option<Override>, w
         Ok(lock) => Some(lock),
         Err(error) if plan.raises => return Err(error),
         Err(error) => {
-            eprintln!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
+            note!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
             None
         }
     };
     let done = node.switch.change(wish, overridden, Who::here("migration-ctl"), why, node.store.clock)?;
     for error in &done.unrecorded {
-        eprintln!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
+        note!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
     }
     Ok(done)
 }
@@ -122,7 +122,7 @@ pub(super) fn run(node: &Node, asked: &Set) -> Result<()> {
     }
     tell(node, &wish, &done);
     if given.is_some() && done.plan.overridden.is_none() {
-        eprintln!("no override was needed, and none is recorded");
+        note!("no override was needed, and none is recorded");
     }
     if let Some(error) = &done.cluster {
         // Down it goes in any case: a removal of power must not wait for anybody.
@@ -130,7 +130,7 @@ pub(super) fn run(node: &Node, asked: &Set) -> Result<()> {
         if error.kind() != Kind::ClusterNotWritable {
             return Err(Error::new(told));
         }
-        eprintln!("migration-ctl: {told}");
+        note!("migration-ctl: {told}");
     }
     others(node, to, itself)?;
     restart(node, asked)
@@ -148,10 +148,10 @@ pub(crate) fn show(plan: &Plan) -> Result<()> {
         out(format_args!("override until {until}: {}", over.reason))?;
     }
     if let Some((_, why)) = &plan.no_cluster {
-        eprintln!("migration-ctl: {why}; this node's own ceiling would hold meanwhile");
+        note!("migration-ctl: {why}; this node's own ceiling would hold meanwhile");
     }
     if plan.is_empty() {
-        eprintln!("nothing would change");
+        note!("nothing would change");
     }
     Ok(())
 }
@@ -159,32 +159,33 @@ pub(crate) fn show(plan: &Plan) -> Result<()> {
 fn tell(node: &Node, wish: &Wish, done: &Done) {
     let own = &node.switch.node;
     match wish {
-        Wish::Node { node: name, to } if name == own => eprintln!("node {own} is at {to} (was {})", done.from),
+        Wish::Node { node: name, to } if name == own => note!("node {own} is at {to} (was {})", done.from),
         Wish::Node { node: name, to } => {
             let was = done.plan.steps.first().map_or(*to, |step| step.from);
-            eprintln!("migration.toml now wants {to} of node {name} (was {was})");
+            note!("migration.toml now wants {to} of node {name} (was {was})");
         }
         Wish::AllNodes { to } => {
-            eprintln!("node {own} is at {to} (was {})", done.from);
+            note!("node {own} is at {to} (was {})", done.from);
             for step in done.plan.steps.iter().filter(|step| step.node != *own) {
-                eprintln!("migration.toml now wants {to} of node {} (was {})", step.node, step.from);
+                note!("migration.toml now wants {to} of node {} (was {})", step.node, step.from);
             }
             for name in &done.plan.strangers {
-                eprintln!("[nodes.{name}] is left alone: the cluster has no node of this name");
+                note!("[nodes.{name}] is left alone: the cluster has no node of this name");
             }
         }
         _ => {}
     }
     let ups = done.plan.steps.iter().filter(|step| step.node != *own && step.to > step.from);
     for step in ups {
-        eprintln!(
+        note!(
             "node {} never does more than its own ceiling allows; to raise that, run there: migration-ctl phase set {}",
-            step.node, step.to
+            step.node,
+            step.to
         );
     }
     if let Some(over) = &done.plan.overridden {
         let until = host::Timestamp::from_seconds(over.expires);
-        eprintln!("let through by override until {until}; it does not go back by itself: {}", over.reason);
+        note!("let through by override until {until}; it does not go back by itself: {}", over.reason);
     }
 }
 
@@ -199,11 +200,11 @@ fn others(node: &Node, to: Phase, itself: bool) -> Result<()> {
     names.dedup();
     if itself {
         for name in &names {
-            eprintln!("node {name} is at {}, or lower by its own ceiling", migration.node_phase(name));
+            note!("node {name} is at {}, or lower by its own ceiling", migration.node_phase(name));
         }
     }
     for feature in migration.features.off_in(to) {
-        eprintln!("feature {feature} is off, so that it writes nothing yet: migration-ctl feature enable {feature}");
+        note!("feature {feature} is off, so that it writes nothing yet: migration-ctl feature enable {feature}");
     }
     Ok(())
 }
@@ -214,7 +215,7 @@ fn restart(node: &Node, asked: &Set) -> Result<()> {
         (true, false) => services::restart(node),
         (false, true) => Ok(()),
         (false, false) => {
-            eprintln!("to make the services follow: systemctl restart {}", services::MIDDLEWARE);
+            note!("to make the services follow: systemctl restart {}", services::MIDDLEWARE);
             Ok(())
         }
     }
@@ -223,6 +224,14 @@ fn restart(node: &Node, asked: &Set) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_a_line_that_fits() {
+        assert_eq!(reason(" the lab is down "), Ok("the lab is down".to_owned()));
+        for bad in ["", " ", "a\nb", "\x1b[2J", &"x".repeat(501)] {
+            assert!(reason(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -11,9 +11,8 @@ use similar::TextDiff;
 use super::Diff;
 use crate::Node;
 use crate::pick::{MANUAL, find, pick};
-use ::cli::redact;
 use ::cli::screen::Colours;
-use ::cli::{Form, out};
+use ::cli::{Form, note, out, redact};
 
 /// What the present state is called.
 const PRESENT: &str = "present";
@@ -45,7 +44,7 @@ impl Side {
         } else {
             let found = find(store, &id)?;
             if let Err(error) = snapshot::verify(&found) {
-                eprintln!("migration-ctl: {error}; it is shown as it is");
+                note!("migration-ctl: {error}; it is shown as it is");
             }
             found.manifest?.entries
         };
@@ -69,7 +68,7 @@ impl Side {
         }
         files::read_plain(&folder.join(entry.name.as_path()), history::FILE_LIMIT)
             .unwrap_or_else(|error| {
-                eprintln!("migration-ctl: {error}");
+                note!("migration-ctl: {error}");
                 None
             })
             .unwrap_or_default()
@@ -95,7 +94,7 @@ pub(super) fn run(node: &Node, asked: &Diff) -> Result<()> {
         return out(json!({"schema_version": 1, "from": from.name, "to": to.name, "changes": all}));
     }
     if changes.is_empty() {
-        eprintln!("{} and {} do not differ", from.name, to.name);
+        note!("{} and {} do not differ", from.name, to.name);
     }
     let colours = Colours::of_stdout();
     for change in &changes {
@@ -104,7 +103,7 @@ pub(super) fn run(node: &Node, asked: &Diff) -> Result<()> {
         }
     }
     if changes.iter().any(|c| c.hidden) {
-        eprintln!("secrets are hidden; --show-secrets shows them");
+        note!("secrets are hidden; --show-secrets shows them");
     }
     Ok(())
 }

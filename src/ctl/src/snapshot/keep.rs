@@ -7,7 +7,7 @@ use host::Result;
 use maintscript::removal::Removal;
 
 use crate::Node;
-use ::cli::out;
+use ::cli::{note, out};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -24,10 +24,10 @@ pub(super) fn take(node: &Node, reason: String) -> Result<()> {
     };
     let taken = snapshot::capture(store, &present, &why)?;
     let there = present.entries.iter().filter(|e| e.what.exists()).count();
-    eprintln!("captured {there} paths in {}", store.state.join("backups").join(&taken.id).display());
+    note!("captured {there} paths in {}", store.state.join("backups").join(&taken.id).display());
     for entry in &present.entries {
         if let history::What::Unreadable { why } = &entry.what {
-            eprintln!("migration-ctl: {} is not in it: {why}", entry.path);
+            note!("migration-ctl: {} is not in it: {why}", entry.path);
         }
     }
     out(taken.id)
@@ -48,6 +48,6 @@ pub(super) fn prune(node: &Node, keep: Option<u16>, dry_run: bool) -> Result<()>
         out(id)?;
     }
     let would = if dry_run { "would be removed" } else { "removed" };
-    eprintln!("{} snapshots {would}", gone.len());
+    note!("{} snapshots {would}", gone.len());
     Ok(())
 }

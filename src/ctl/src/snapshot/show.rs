@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::Node;
 use crate::pick::{MANUAL, find, pick};
 use ::cli::screen::cut;
-use ::cli::{Form, out};
+use ::cli::{Form, note, out};
 
 /// The widest line of a table.
 const WIDTH: usize = 80;
@@ -25,7 +25,7 @@ pub(super) fn list(node: &Node, form: Form) -> Result<()> {
         return out(json!({"schema_version": 1, "snapshots": automatic, "manual_backups": by_hand}));
     }
     if all.is_empty() && manual.is_empty() {
-        eprintln!("there are no snapshots in {}", node.store.state.join("backups").display());
+        note!("there are no snapshots in {}", node.store.state.join("backups").display());
         return Ok(());
     }
     out(format_args!("{:<18} {:<9} {:>5}  REASON", "SNAPSHOT", "STATE", "PATHS"))?;
@@ -47,7 +47,7 @@ pub(super) fn list(node: &Node, form: Form) -> Result<()> {
         let changed = Timestamp::from_seconds(found.changed);
         out(format_args!("{name:<28} {:>5}  by hand, changed {changed}", found.entries.len()))?;
         for unknown in &found.unknown {
-            eprintln!("{name} holds {unknown}, which belongs to no captured path and is never restored");
+            note!("{name} holds {unknown}, which belongs to no captured path and is never restored");
         }
     }
     Ok(())
@@ -91,9 +91,9 @@ pub(super) fn show(node: &Node, asked: &str, form: Form) -> Result<()> {
         return out(value);
     }
     if let Some(m) = &manifest {
-        eprintln!("{id}, taken {} on {}: {}", m.time(), m.node, m.reason);
+        note!("{id}, taken {} on {}: {}", m.time(), m.node, m.reason);
         let state = if m.acceptance.accepted { "accepted" } else { "on trial" };
-        eprintln!("{state} when it was taken: {}", m.acceptance.why);
+        note!("{state} when it was taken: {}", m.acceptance.why);
     }
     for entry in entries {
         out(format_args!("{:<38} {}", entry.path.to_string(), describe_entry(&entry)))?;
@@ -145,7 +145,7 @@ pub(super) fn verify(node: &Node, asked: &[String], form: Form) -> Result<()> {
             }
         }
         if checked.is_empty() {
-            eprintln!("there are no snapshots in {}", store.state.join("backups").display());
+            note!("there are no snapshots in {}", store.state.join("backups").display());
         }
     }
     match bad {

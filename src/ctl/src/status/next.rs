@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use crate::pending::Pending;
+use crate::services::MIDDLEWARE;
 
 /// A command, and why it is the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,7 +86,6 @@ fn snapshots(facts: &Facts) -> Option<Next> {
 
 /// The services follow the phase when the middleware is restarted.
 fn services(facts: &Facts) -> Option<Next> {
-    const MIDDLEWARE: &str = "pve-network-migration.service";
     let units = facts.units.as_ref().ok()?;
     if let Some(failed) = units.iter().find(|u| u.active == "failed") {
         return Some(is(&format!("journalctl -b -u {}", failed.name), format!("{} has failed", failed.name)));

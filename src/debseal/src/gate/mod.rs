@@ -12,6 +12,7 @@
 //! unread but for their control file. What can't be understood is refused where a policy enforces.
 //! Exit code 6 stops dpkg or apt; whatever else goes wrong must not look like it.
 
+pub(crate) mod allow;
 mod apt;
 mod cmdline;
 mod facts;
@@ -31,8 +32,8 @@ use host::{Error, Kind, Root};
 use seal::policy::Mode;
 
 use crate::Outcome;
-use crate::allow::{self, Allowed};
 use crate::cli::{GateCommand, GateDpkgArgs};
+use allow::Allowed;
 use files::Seen;
 use log::Event;
 use survey::Survey;

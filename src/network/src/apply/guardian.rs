@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use ::cli::note;
 use history::Store;
 use host::{Command, Error, IoContext, Result, Turn, files};
 
@@ -136,7 +137,7 @@ pub fn run(node: &Node, id: &str, detach: bool) -> Result<()> {
                 Ok(()) => break,
                 Err(error) => {
                     tries += 1;
-                    eprintln!("pvenet: cannot take apply {id} back: {error}");
+                    note!("pvenet: cannot take apply {id} back: {error}");
                     if tries == TRIES {
                         return Err(error);
                     }

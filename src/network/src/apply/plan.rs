@@ -12,8 +12,8 @@ use super::mend;
 use super::probe::Target;
 use super::reload::without_masters;
 use super::wanted::{Wanted, wanted};
+use crate::files::{INTERFACES, MAX_SIZE, PENDING, before_and_after};
 use crate::kernel::Kernel;
-use crate::legacy::{INTERFACES, PENDING, before_and_after};
 use crate::{Node, links};
 
 /// What is applied.
@@ -27,9 +27,6 @@ pub enum Source {
 
 /// What cuts the node or a guest off has no line of its own.
 const CUT_OFF: &str = "PVN046";
-
-/// The larger a file, the less it is a network configuration; in bytes.
-const MAX_SIZE: u64 = 16 << 20;
 
 /// What would be done.
 #[derive(Debug, Clone)]

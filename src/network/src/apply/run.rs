@@ -14,8 +14,8 @@ use super::record::{Record, State, Wish};
 use super::wanted::wrong;
 use super::{TOOL, back, boot_id, facts, guardian, mend, now_ms, reload};
 use crate::Node;
+use crate::files::proxmox_lock;
 use crate::kernel::Kernel;
-use crate::legacy::proxmox_lock;
 
 /// How long a second apply waits for one that is just ending.
 const TURN: Duration = Duration::from_secs(1);

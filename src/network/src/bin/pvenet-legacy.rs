@@ -1,5 +1,5 @@
 //! The `pvenet-legacy` program; see the library.
 
 fn main() -> std::process::ExitCode {
-    network::main()
+    network::legacy::main()
 }

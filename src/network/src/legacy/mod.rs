@@ -5,6 +5,7 @@
 //! holding it would make Perl wait for us until it gives up.
 
 mod check;
+pub(crate) mod cli;
 mod pvesh;
 mod task;
 
@@ -14,19 +15,13 @@ use std::time::Duration;
 use history::journal::Outcome;
 use history::snapshot::{self, Captured};
 use history::{Seen, Watched};
-use host::{Error, Kind, Lock, Result};
+use host::{Error, Kind, Result};
 
 use crate::Node;
+use crate::files::{INTERFACES, PENDING, proxmox_lock};
 use pvesh::Pvesh;
 
-pub(crate) use check::before_and_after;
-pub use check::{INTERFACES, PENDING};
-
-/// The lock of everything in Proxmox that writes `interfaces.new`.
-const PROXMOX_LOCK: &str = "/etc/network/.pve-interfaces.lock";
-
-/// How long Proxmox itself waits for that lock.
-const PROXMOX_PATIENCE: Duration = Duration::from_secs(10);
+pub use cli::{cli, main};
 
 /// How long an apply may take unless said otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -146,13 +141,4 @@ fn judged(node: &Node, present: &Captured, asked: &Asked) -> Result<()> {
 fn read(node: &Node) -> Result<Captured> {
     let _lock = proxmox_lock(node)?;
     snapshot::present(&node.store, true)
-}
-
-/// Proxmox's lock; where `/etc/network` is not there, nobody writes into it.
-pub(crate) fn proxmox_lock(node: &Node) -> Result<Option<Lock>> {
-    let path = node.store.root.path(PROXMOX_LOCK);
-    if !path.parent().is_some_and(Path::is_dir) {
-        return Ok(None);
-    }
-    Lock::take(&path, PROXMOX_PATIENCE).map(Some)
 }

@@ -1,14 +1,14 @@
 //! Applying, confirming, going back: the command line's part.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
 
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out, say};
 use clap::Args;
 use history::snapshot;
 use host::{Error, Kind, Result, Timestamp};
 use model::Severity;
-use phase::{What, allows, read_migration};
+use phase::{What, allows};
 use serde_json::json;
 
 use super::diff;
@@ -63,10 +63,10 @@ fn rust(node: &Node) -> Result<(), String> {
     if !allows(What::Apply, effective.phase) {
         return Err(format!("this node is at {effective}; Rust applies from rust-basic-write on"));
     }
-    let migration = read_migration(&node.switch.root.path(&node.switch.migration));
-    match migration {
+    match node.migration() {
         Ok(Some(migration)) if migration.features.rust_cli => Ok(()),
-        _ => Err("the feature rust_cli is off".to_owned()),
+        Ok(_) => Err("the feature rust_cli is off".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -76,20 +76,20 @@ fn perl(node: &Node, arguments: &Arguments, why: &str) -> Result<()> {
         return Err(Error::of(Kind::Refused, format!("{why}, and Perl waits for no confirmation"))
             .way_out("apply without --confirm, or raise the phase"));
     }
-    eprintln!("pvenet: {why}: applied through Perl");
+    note!("pvenet: {why}: applied through Perl");
     let asked = legacy::Asked { force: arguments.allow_cut_off, ..legacy::Asked::default() };
     if arguments.dry_run {
-        return crate::cli::plan(node, &asked, arguments.output.output);
+        return legacy::cli::plan(node, &asked, arguments.output.output);
     }
     agree(arguments)?;
-    crate::cli::apply(node, &asked, arguments.output.output)
+    legacy::cli::apply(node, &asked, arguments.output.output, "pvenet")
 }
 
 fn go(node: &Node, source: Source, arguments: &Arguments) -> Result<()> {
     let form = arguments.output.output;
     let plan = Plan::make(node, &source, arguments.allow_cut_off)?;
     for finding in plan.findings.iter().filter(|f| f.severity == Severity::Warning) {
-        eprintln!("pvenet: warning {}: {}", finding.code, finding.what);
+        note!("pvenet: warning {}: {}", finding.code, finding.what);
     }
     plan.allowed()?;
     let asked = Asked {
@@ -128,7 +128,7 @@ fn agree(arguments: &Arguments) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::of(Kind::Usage, "nobody is there to be asked").way_out("--yes applies without asking"));
     }
-    eprint!("apply this? [y/N] ");
+    say("apply this? [y/N] ");
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer); // no answer is no
     match answer.trim() {
@@ -148,7 +148,7 @@ fn listen(node: &Node, id: &str) {
                 _ => continue,
             };
             if let Err(error) = wish.make(&store, &id) {
-                eprintln!("pvenet: {error}");
+                note!("pvenet: {error}");
             }
         }
     });
@@ -168,25 +168,24 @@ impl Line {
             Progress::Waiting(left) => return self.waiting(*left, ask),
             _ => self.end(),
         }
-        eprintln!("pvenet: {progress}");
+        note!("pvenet: {progress}");
     }
 
     fn waiting(&mut self, left: u64, ask: bool) {
         let way = if ask { "type yes, or run pvenet confirm elsewhere" } else { "pvenet confirm keeps it" };
         if std::io::stderr().is_terminal() {
-            eprint!("\rpvenet: {left} s left: {way} ");
             // A terminal that went away takes the apply back by itself.
-            let _ = std::io::stderr().flush();
+            say(format_args!("\rpvenet: {left} s left: {way} "));
             self.open = true;
         } else if self.said.is_none_or(|said| said >= left + 10) || left == 0 {
-            eprintln!("pvenet: {left} s left: {way}");
+            note!("pvenet: {left} s left: {way}");
             self.said = Some(left);
         }
     }
 
     fn end(&mut self) {
         if std::mem::take(&mut self.open) {
-            eprintln!();
+            say("\n");
         }
     }
 }
@@ -220,7 +219,7 @@ fn report(node: &Node, record: &Record, took: Option<(u64, u64)>, form: Form) ->
         out(format_args!("changed {path}"))?;
     }
     let after = took.map_or_else(String::new, |(ms, _)| format!(" after {}.{:03} s", ms / 1000, ms % 1000));
-    eprintln!("pvenet: applied{after}; to undo: pvenet rollback --to {}", record.snapshot);
+    note!("pvenet: applied{after}; to undo: pvenet rollback --to {}", record.snapshot);
     Ok(())
 }
 
@@ -273,7 +272,7 @@ fn back_again(node: &Node, record: &Record, form: Form) -> Result<()> {
     for line in &record.notes {
         out(line)?;
     }
-    eprintln!("pvenet: apply {} has been taken back", record.id);
+    note!("pvenet: apply {} has been taken back", record.id);
     Ok(())
 }
 
@@ -299,7 +298,7 @@ pub(super) fn recover(node: &Node) -> Result<()> {
         })
     {
         let (when, why) = (Timestamp::from_seconds(record.started), record.why.unwrap_or_default());
-        eprintln!("pvenet: the apply of {when} has been taken back: {why}");
+        note!("pvenet: the apply of {when} has been taken back: {why}");
     }
     Ok(())
 }

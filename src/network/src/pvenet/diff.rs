@@ -1,28 +1,27 @@
 //! What the pending changes change, and where the kernel differs from the files.
 
-use ::cli::out;
 use ::cli::screen::Colours;
+use ::cli::{note, out};
 use history::snapshot;
 use host::{Error, Result};
 use model::NetworkFiles;
 use similar::TextDiff;
 
-use super::content;
 use crate::Node;
 use crate::apply::wanted::{missing, wanted};
+use crate::files::{INTERFACES, PENDING, before_and_after, content};
 use crate::kernel::Kernel;
-use crate::legacy::{INTERFACES, PENDING, before_and_after};
 
 pub(super) fn run(node: &Node) -> Result<()> {
     running(node)?;
     let Some(pending) = content(node, PENDING)? else {
-        eprintln!("pvenet: nothing is pending");
+        note!("pvenet: nothing is pending");
         return Ok(());
     };
     let saved = content(node, INTERFACES)?.unwrap_or_default();
     let patch = unified(&saved, &pending, INTERFACES, PENDING)?;
     if patch.is_empty() {
-        eprintln!("pvenet: {PENDING} is there and changes nothing");
+        note!("pvenet: {PENDING} is there and changes nothing");
     }
     paint(&patch)
 }

@@ -9,16 +9,16 @@ mod validate;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 use clap::{CommandFactory, Parser, Subcommand};
-use host::{Error, Kind, Result, Root, files};
+use host::{Error, Kind, Result, Root};
 use model::proxmox::{Links, Network};
 use phase::{What, allows};
 use serde_json::json;
 
 use crate::apply::guardian;
+use crate::files::{INTERFACES, PENDING, content};
 use crate::kernel::Kernel;
-use crate::legacy::{INTERFACES, PENDING};
 use crate::{Node, api, links, reload};
 
 /// Shows, checks and applies this node's network configuration.
@@ -144,14 +144,6 @@ fn may_read(node: &Node) -> Result<()> {
         .way_out("migration-ctl phase set rust-read-only"))
 }
 
-/// The larger a file, the less it is a network configuration; in bytes.
-const MAX_SIZE: u64 = 16 << 20;
-
-/// The content of a file of the node; `None` if it is not there.
-fn content(node: &Node, path: &str) -> Result<Option<Vec<u8>>> {
-    files::read_plain(&node.store.root.path(path), MAX_SIZE)
-}
-
 /// The file that counts, and its content.
 fn current(node: &Node) -> Result<(&'static str, Vec<u8>)> {
     if let Some(bytes) = content(node, PENDING)? {
@@ -189,7 +181,7 @@ fn list(node: &Node, form: Form) -> Result<()> {
         out(line)?;
     }
     if Path::new(file) == Path::new(PENDING) {
-        eprintln!("pvenet: these are pending changes; pvenet diff shows them");
+        note!("pvenet: these are pending changes; pvenet diff shows them");
     }
     Ok(())
 }

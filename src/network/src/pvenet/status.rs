@@ -4,21 +4,18 @@ use ::cli::screen::Colours;
 use ::cli::{Form, out};
 use history::snapshot;
 use host::{Result, Timestamp};
-use phase::read_migration;
 use serde_json::json;
 
-use super::{PENDING, content, diff};
+use super::diff;
 use crate::Node;
 use crate::apply::record::Record;
 use crate::apply::{self, Standing};
+use crate::files::{PENDING, content};
 
 pub(super) fn run(node: &Node, verbose: bool, form: Form) -> Result<()> {
     let store = &node.store;
     let effective = node.switch.effective();
-    let rust_cli = read_migration(&node.switch.root.path(&node.switch.migration))
-        .ok()
-        .flatten()
-        .is_some_and(|migration| migration.features.rust_cli);
+    let rust_cli = node.migration().ok().flatten().is_some_and(|migration| migration.features.rust_cli);
     let pending = content(node, PENDING)?.is_some();
     let lacking = diff::lacking(node)?;
     let (stands, record) = match apply::standing(store)? {

@@ -9,8 +9,8 @@ use host::{Error, Result, files};
 use model::{Finding, Severity};
 use serde_json::json;
 
-use super::{MAX_SIZE, current};
-use crate::legacy::{INTERFACES, before_and_after};
+use super::current;
+use crate::files::{INTERFACES, MAX_SIZE, before_and_after};
 use crate::{Node, links};
 
 /// What cuts the node or a guest off has no line of its own.

@@ -5,16 +5,17 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use ::cli::note;
 use host::{Error, IoContext, Kind, Result};
 use model::Severity;
-use phase::{What, allows, read_migration};
+use phase::{What, allows};
 
 use super::task::Task;
 use super::{Told, is_id, line};
 use crate::Node;
 use crate::apply::plan::{Plan, Source};
 use crate::apply::{self, Asked, Order, Progress};
-use crate::serve::{Fate, fate};
+use crate::fate::{Fate, fate};
 
 /// For an id: the daemon has it at hand.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,7 +149,7 @@ fn go(node: &Node, asker: &Asker, begun: &mut Option<Task>) -> Result<(), Failed
             }
             _ => {}
         }
-        eprintln!("pvenet: {progress}");
+        note!("pvenet: {progress}");
         if let Some(task) = begun {
             task.say(&progress.to_string());
         }
@@ -163,7 +164,7 @@ fn may(node: &Node) -> Result<()> {
         let what = format!("this node is at {effective}: Rust reloads from rust-basic-write on");
         return Err(Error::of(Kind::Refused, what));
     }
-    match read_migration(&node.switch.root.path(&node.switch.migration))? {
+    match node.migration()? {
         Some(migration) if migration.features.rust_daemon => Ok(()),
         _ => Err(Error::of(Kind::Refused, "the feature rust_daemon is off")),
     }

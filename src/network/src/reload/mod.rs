@@ -25,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Node;
+use crate::answer::{Served, Touched};
 use crate::api::Refusal;
-use crate::serve::{Fate, Served, Touched, fate};
+use crate::fate::{Fate, fate};
 
 pub use helper::run;
 

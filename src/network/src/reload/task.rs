@@ -9,6 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::cli::note;
 use history::Store;
 use host::{IoContext, Lock, Result, Root, files};
 
@@ -35,7 +36,7 @@ impl Task {
         let started = store.clock.now().seconds();
         let upid = upid(&store.node, std::process::id(), own_start(), started);
         let folder = store.root.path(TASKS);
-        let log = open(&store.root, &folder, &upid, started).map_err(|e| eprintln!("pvenet: {e}")).ok();
+        let log = open(&store.root, &folder, &upid, started).map_err(|e| note!("pvenet: {e}")).ok();
         Self { upid, folder, log, store: store.clone() }
     }
 
@@ -60,7 +61,7 @@ impl Task {
         if self.log.is_some()
             && let Err(error) = self.archive(&how)
         {
-            eprintln!("pvenet: {error}");
+            note!("pvenet: {error}");
         }
     }
 

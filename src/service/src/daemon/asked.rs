@@ -2,8 +2,9 @@
 
 use axum::http::Uri;
 use network::Node;
+use network::answer::Served;
 use network::api::{Params, Request};
-use network::serve::{Served, serve};
+use network::serve::serve;
 use percent_encoding::percent_decode_str;
 
 /// A request that can be answered, whether by yes or by no.

@@ -28,8 +28,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use network::Node;
+use network::answer::{Served, Touched};
+use network::fate::{self, Fate};
 use network::reload::is_id;
-use network::serve::{self, Served, Touched};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -68,7 +69,7 @@ pub(crate) fn routes(node: Node) -> Router {
 
 /// Writes how operations ended that a killed daemon left open.
 pub(crate) fn settle(node: &Node) {
-    match serve::settle(&node.store) {
+    match fate::settle(&node.store) {
         Ok(0) => {}
         Ok(count) => {
             tracing::warn!("{count} operations of a daemon that was killed are settled by what the files hold")
@@ -165,13 +166,13 @@ async fn tell(daemon: Arc<Daemon>, id: String, fence: bool) -> Response {
             return Ok((id, "running", Vec::new()));
         }
         let store = &daemon.node.store;
-        let (state, paths) = match serve::settled_fate(store, &id)? {
-            serve::Fate::NeverBegun => ("never-begun", Vec::new()),
+        let (state, paths) = match fate::settled_fate(store, &id)? {
+            Fate::NeverBegun => ("never-begun", Vec::new()),
             // Of another program of ours, which may be at work.
-            serve::Fate::Open(paths) => ("running", paths.into_keys().collect()),
-            serve::Fate::Done(paths) => ("done", paths),
-            serve::Fate::RolledBack(paths) => ("rolled-back", paths),
-            serve::Fate::Failed(paths) => ("failed", paths),
+            Fate::Open(paths) => ("running", paths.into_keys().collect()),
+            Fate::Done(paths) => ("done", paths),
+            Fate::RolledBack(paths) => ("rolled-back", paths),
+            Fate::Failed(paths) => ("failed", paths),
         };
         Ok::<_, host::Error>((id, state, paths))
     });

@@ -19,6 +19,7 @@ mod access;
 mod answer;
 mod daemon;
 mod exporter;
+mod heads;
 mod journal;
 mod keys;
 mod ledger;
@@ -32,5 +33,5 @@ mod run;
 mod tls;
 mod watch;
 
-pub(crate) use options::extend;
+pub use options::{MIDDLEWARE, cli};
 pub use run::main;

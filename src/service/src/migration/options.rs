@@ -1,4 +1,4 @@
-//! The middleware's part of the command line.
+//! Who the middleware is, and its command line.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,6 +13,23 @@ const LISTEN: &str = "127.0.0.1:8008";
 
 /// The exporter's address, unless told otherwise.
 const METRICS: &str = "127.0.0.1:9187";
+
+/// `pve-network-migration.service`: sends each request to Rust or to Perl, by phase.
+pub const MIDDLEWARE: Identity = Identity {
+    program: "pve-network-migration",
+    service: "pve-network-migration",
+    socket: "/run/pve-network-migration/api.sock",
+    about: "migration middleware of pve-network-rs",
+    long_about: "Stands between the callers of the network API and its two implementations, Rust and Perl. \
+        By this node's phase and features it sends each request of the network or the SDN to the one or the \
+        other, and lets Perl step in where Rust fails: for reads always, for writes only where it is proven \
+        that Rust changed nothing. Everything else passes through to pveproxy, websockets included.\n\n\
+        It listens on a Unix socket, where root needs no ticket, and on loopback. Nobody comes by it by \
+        himself: the web interface, pvesh and other nodes speak to pveproxy, unless --front puts it in \
+        pveproxy's place.\n\n\
+        Options go into MIDDLEWARE_OPTIONS in /etc/default/pve-network-rs. Each decision is a line in \
+        /var/log/pve-network/migration.log; what Rust fails at too often costs this node a phase.",
+};
 
 /// One run's settings.
 #[derive(Debug, Clone)]
@@ -42,13 +59,14 @@ pub(crate) struct Times {
     pub body: Duration,
 }
 
-/// Adds the middleware's own options.
-pub(crate) fn extend(command: Command) -> Command {
+/// The command line as clap knows it: for man pages and completions.
+pub fn cli() -> Command {
     let address = |name: &'static str| Arg::new(name).long(name).value_name("ADDRESS:PORT");
     let seconds = |name: &'static str, default: &'static str| {
         Arg::new(name).long(name).value_name("SECONDS").value_parser(seconds).default_value(default)
     };
-    command
+    MIDDLEWARE
+        .command()
         .arg(
             address("listen")
                 .value_parser(loopback)
@@ -86,7 +104,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 impl Options {
     /// What the parsed command line asks for.
-    pub(crate) fn of(identity: Identity, matches: &ArgMatches) -> Self {
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
         let address = |name: &str, default: &str| {
             // The defaults are addresses: a test reads them.
             let default = || default.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -94,7 +112,7 @@ impl Options {
         };
         let seconds = |name: &str| matches.get_one::<Duration>(name).copied().unwrap_or(Duration::from_secs(10));
         Self {
-            common: identity.settings(matches),
+            common: MIDDLEWARE.settings(matches),
             listen: address("listen", LISTEN),
             metrics: address("metrics", METRICS),
             front: matches.get_one("front").copied(),
@@ -111,11 +129,10 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MIDDLEWARE;
 
     fn options(args: &[&str]) -> Result<Options, clap::Error> {
         let argv = std::iter::once(MIDDLEWARE.program).chain(args.iter().copied());
-        MIDDLEWARE.cli().try_get_matches_from(argv).map(|matches| Options::of(MIDDLEWARE, &matches))
+        cli().try_get_matches_from(argv).map(|matches| Options::of(&matches))
     }
 
     #[test]

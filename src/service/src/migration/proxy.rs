@@ -1,19 +1,19 @@
 //! One request, from its head to its answer.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use migration::decision::{self, Answered};
 use migration::flow::{Attempt, Cause, Next, Touched, after_attempt, after_fence};
 use migration::route::{Format, for_daemon, form_value};
 use migration::{Backend, Route, Standing, Target, choose, route};
+use network::reload::is_id;
 use rustls::ServerConfig;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::access::{Access, Peer};
 use super::answer::{BACKEND, Body, Idle, NoBody, OPERATION, collect, full, json_answer, refusal, strip};
 use super::daemon::{Answer, Asked, Daemon};
+use super::heads::{forwarded, framing, gateway, is_form, path_and_query, relayed};
 use super::ledger::{Entry, Ledger};
 use super::options::Times;
 use super::perl::Perl;
@@ -460,62 +461,4 @@ fn passed_on(mut answer: Answer, attempt: Attempt, format: Format) -> Outcome {
         _ => "answered",
     };
     Outcome { answer: response, backend: Answered::Rust, fallback: None, reason, unknown: false }
-}
-
-/// Perl's answer as it is, without what belongs to the connection to it.
-fn relayed(answer: Response<Incoming>) -> Response<Body> {
-    let (mut parts, body) = answer.into_parts();
-    strip(&mut parts.headers);
-    Response::from_parts(parts, body.map_err(Into::into).boxed())
-}
-
-fn gateway(why: super::perl::NoAnswer) -> StatusCode {
-    match why {
-        super::perl::NoAnswer::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::BAD_GATEWAY,
-    }
-}
-
-/// Tells pveproxy who asks: it believes this from addresses in its PROXY_REAL_IP_ALLOW_FROM only. What a
-/// client says of itself is not passed on.
-fn forwarded(headers: &mut HeaderMap, peer: Peer) {
-    for name in ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "x-forwarded-proto"] {
-        headers.remove(name);
-    }
-    let address: Option<IpAddr> = match peer {
-        Peer::Other(address) => address,
-        Peer::Root => None,
-    };
-    if let Some(value) = address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
-        headers.insert("x-forwarded-for", value.clone());
-        headers.insert("x-real-ip", value);
-    }
-}
-
-fn path_and_query(uri: &hyper::Uri) -> hyper::Uri {
-    uri.path_and_query().and_then(|p| p.as_str().parse().ok()).unwrap_or_default()
-}
-
-/// Whether a body is what the daemon reads: a form, or nothing.
-fn is_form(headers: &HeaderMap, body: &[u8]) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let kind = kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-    body.is_empty() || kind.is_empty() || kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-}
-
-/// What no honest client sends, and what two servers may understand differently (RFC 9112, 11.2).
-fn framing(headers: &HeaderMap) -> Result<(), &'static str> {
-    let many = |name| headers.get_all(name).iter().count();
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Err("a request must not have both Content-Length and Transfer-Encoding");
-    }
-    if many(TRANSFER_ENCODING) > 1 || many(CONTENT_LENGTH) > 1 || many(HOST) > 1 {
-        return Err("Host, Content-Length and Transfer-Encoding may stand there once");
-    }
-    Ok(())
-}
-
-/// Whether it has the form of an operation's id.
-fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use history::{Store, restore};
-use host::{Clock, Error, IoContext, Kind, Result};
-use maintscript::Policy;
+use host::{Error, IoContext, Kind, Result};
+use network::Node;
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,14 +19,14 @@ use super::ledger::Ledger;
 use super::listen::{self, Listener};
 use super::log::Log;
 use super::metrics::Metrics;
-use super::options::Options;
+use super::options::{MIDDLEWARE, Options, cli};
 use super::perl::Perl;
 use super::proxy::Proxy;
 use super::watch::Watch;
 use super::{exporter, journal, keys};
 use crate::busy::Busy;
 use crate::health::Reporter;
-use crate::options::{DAEMON, MIDDLEWARE};
+use crate::options::DAEMON;
 use crate::run::{keep_alive, notify};
 use crate::{log, socket};
 
@@ -45,7 +45,7 @@ const LOG: &str = "/var/log/pve-network/migration.log";
 
 /// Runs the middleware until it is told to stop; prints its error, if any.
 pub fn main() -> ExitCode {
-    let options = Options::of(MIDDLEWARE, &MIDDLEWARE.cli().get_matches());
+    let options = Options::of(&cli().get_matches());
     log::to_stderr();
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,7 +112,7 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
     let (stop, stopped) = channel::channel(false);
     tokio::spawn(exporter::serve(metrics, proxy.clone(), stopped.clone()));
     tokio::spawn(follow_keys(proxy.clone()));
-    tokio::spawn(follow_journal(proxy.clone(), history(options)?.0));
+    tokio::spawn(follow_journal(proxy.clone(), Node::at(&options.common.root)?.store));
     let doors = [Some(Listener::Unix(socket)), Some(Listener::Loopback(loopback)), front.map(Listener::Front)];
     let doors: Vec<_> = doors
         .into_iter()
@@ -163,17 +163,9 @@ async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
     })
 }
 
-/// What the package captures and where its phase is, from the policy that it was built with.
-fn history(options: &Options) -> Result<(history::Store, phase::Switch)> {
-    let policy = Policy::parse(include_str!("../../../../debian/hooks.toml"))?;
-    let root = &options.common.root;
-    let (switch, _) = policy.switch(root).ok_or_else(|| Error::new("hooks.toml names no phase file"))?;
-    Ok((policy.store(root, Clock::System), switch))
-}
-
 fn proxy(options: &Options) -> Result<Proxy> {
     let root = &options.common.root;
-    let (store, switch) = history(options)?;
+    let Node { store, switch } = Node::at(root)?;
     let thread = || "cannot start a thread";
     let watch = Watch::start(root, options.front.is_some()).doing(thread)?;
     let metrics = Metrics::new().map_err(|e| Error::new(format!("cannot set up metrics: {e}")))?;

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ::cli::{Form, Output, out};
+use ::cli::{Form, Output, note, out};
 use clap::{CommandFactory, Parser, Subcommand};
 use host::{Result, Root};
 use serde_json::json;
 
+use super::Asked;
 use crate::Node;
-use crate::legacy::{self, Asked, INTERFACES, PENDING};
+use crate::files::{INTERFACES, PENDING};
+
+/// The program.
+const NAME: &str = "pvenet-legacy";
 
 /// Applies and validates this node's network configuration through Proxmox VE's own Perl.
 ///
@@ -19,7 +23,7 @@ use crate::legacy::{self, Asked, INTERFACES, PENDING};
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 refused.
 #[derive(Debug, Parser)]
-#[command(name = "pvenet-legacy", version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100)]
 struct Cli {
     /// Work on the system below DIR instead of the running one.
     #[arg(long, value_name = "DIR", global = true, hide = true)]
@@ -43,7 +47,7 @@ enum Command {
         #[arg(long)]
         force: bool,
         /// Give up after this long.
-        #[arg(long, value_name = "SECONDS", default_value_t = legacy::PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = super::PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout: u64,
         #[command(flatten)]
         output: Output,
@@ -62,7 +66,7 @@ pub fn cli() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ::cli::end("pvenet-legacy", run(Cli::parse()))
+    ::cli::end(NAME, run(Cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -72,14 +76,15 @@ fn run(cli: Cli) -> Result<()> {
             plan(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output)
         }
         Command::Apply { dry_run: false, force, timeout, output } => {
-            apply(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output)
+            apply(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output, NAME)
         }
         Command::Validate { output } => validate(&node, output.output),
     }
 }
 
+/// Shows what an apply would do.
 pub(crate) fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
-    let pending = legacy::plan(node, asked)?;
+    let pending = super::plan(node, asked)?;
     let (name, pvesh) = (&node.store.node, format!("pvesh set /nodes/{}/network", node.store.node));
     if form == Form::Json {
         return out(json!({"schema_version": 1, "node": name, "pending": pending, "command": pvesh}));
@@ -90,11 +95,12 @@ pub(crate) fn plan(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     out(format_args!("run {pvesh}"))
 }
 
-pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
-    let applied = legacy::apply(node, asked)?;
+/// Applies and says what was done, as `program`.
+pub(crate) fn apply(node: &Node, asked: &Asked, form: Form, program: &str) -> Result<()> {
+    let applied = super::apply(node, asked)?;
     let seen = &applied.seen;
     for note in &applied.notes {
-        eprintln!("pvenet-legacy: {note}");
+        note!("{program}: {note}");
     }
     if form == Form::Json {
         return out(json!({
@@ -105,7 +111,7 @@ pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
     for path in &seen.changed {
         out(format_args!("changed {path}"))?;
     }
-    eprintln!(
+    note!(
         "applied by Perl in {}.{:03} s; to undo: migration-ctl rollback --to {}",
         seen.duration_ms / 1000,
         seen.duration_ms % 1000,
@@ -115,7 +121,7 @@ pub(crate) fn apply(node: &Node, asked: &Asked, form: Form) -> Result<()> {
 }
 
 fn validate(node: &Node, form: Form) -> Result<()> {
-    let valid = legacy::validate(node)?;
+    let valid = super::validate(node)?;
     let file = if valid.pending { PENDING } else { INTERFACES };
     if form == Form::Json {
         return out(json!({

@@ -11,9 +11,10 @@ use seal::unpacked::{Naming, digest_of_control_dir};
 use seal::{hex, manifest};
 use serde::{Deserialize, Serialize};
 
+use super::identify;
+use super::log::{self, Event};
 use crate::cli::AllowArgs;
-use crate::gate::log::{self, Event};
-use crate::{Outcome, gate, verifying};
+use crate::{Outcome, verifying};
 
 /// A file for each that is allowed, named by its SHA-256.
 const FOLDER: &str = "/var/lib/debseal/allowed";
@@ -44,7 +45,7 @@ fn allow(args: &AllowArgs) -> Result<Outcome> {
         return Err(Error::of(Kind::Usage, "--reason is empty; say why this file shall pass"));
     }
     let root = Root::system();
-    let identity = gate::identify(&args.file).map_err(|e| e.context(args.file.display()))?;
+    let identity = identify(&args.file).map_err(|e| e.context(args.file.display()))?;
     let allowed = Allowed {
         format: FORMAT,
         sha256: digest(&args.file)?,
