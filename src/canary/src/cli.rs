@@ -248,12 +248,12 @@ fn bundle(node: &Node, asked: &Evidence) -> Result<()> {
     out(shown::line(&verdict))?;
     let missing = bundle.get("MISSING")?;
     for line in missing.lines() {
-        eprintln!("not in the bundle: {line}");
+        ::cli::note!("not in the bundle: {line}");
     }
     if bundle.signature.is_none() {
-        eprintln!("nobody vouches for it yet: canary sign --key FINGERPRINT {shown}");
+        ::cli::note!("nobody vouches for it yet: canary sign --key FINGERPRINT {shown}");
     }
-    eprintln!("{shown} holds {} files; look through it before you send it", bundle.entries.len());
+    ::cli::note!("{shown} holds {} files; look through it before you send it", bundle.entries.len());
     Ok(())
 }
 
@@ -282,19 +282,13 @@ fn watched(node: &Node, asked: &Watch) -> Result<()> {
     }
     match (watched.demote_to, lowered.transpose()?) {
         (Some(to), Some(beside)) => {
-            beside.iter().for_each(note);
-            note(format_args!("node {} is at {to} (was {}): {}", watched.node, watched.phase, watched.reason));
+            beside.iter().for_each(|line| ::cli::note!("canary: {line}"));
+            ::cli::note!("node {} is at {to} (was {}): {}", watched.node, watched.phase, watched.reason);
         }
-        (Some(to), None) => note(format_args!("with --demote this node would go to {to}")),
+        (Some(to), None) => ::cli::note!("with --demote this node would go to {to}"),
         (None, _) => {}
     }
     watch::ended(&watched)
-}
-
-/// A word beside the answer; that nobody hears it changes nothing.
-fn note(line: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "canary: {line}");
 }
 
 fn trusted(root: &Root, output: &Output) -> Result<()> {
@@ -332,8 +326,8 @@ fn again(asked: &Judge) -> Result<()> {
     let judged = evidence::judge(&bytes, keys.as_ref()).map_err(|e| e.context(asked.file.display()))?;
     print(&judged.verdict, asked.explain, asked.output.output)?;
     match &judged.signer {
-        Some(signer) => eprintln!("signed by {signer}"),
-        None => eprintln!("canary: nobody vouches for it: it may have been made by anyone"),
+        Some(signer) => ::cli::note!("signed by {signer}"),
+        None => ::cli::note!("canary: nobody vouches for it: it may have been made by anyone"),
     }
     ended(&judged.verdict)
 }

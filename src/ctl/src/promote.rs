@@ -117,14 +117,14 @@ pub(crate) fn run(node: &Node, asked: &Promote) -> Result<()> {
     };
     Resume::forget(&node.store)?;
     tell(asked, &done)?;
-    eprintln!("node {} is at {to} (was {from})", node.switch.node);
+    ::cli::note!("node {} is at {to} (was {from})", node.switch.node);
     for feature in node.switch.facts().migration()?.unwrap_or_default().features.off_in(to) {
-        eprintln!("feature {feature} is off, so that it writes nothing yet: migration-ctl feature enable {feature}");
+        ::cli::note!("feature {feature} is off, so that it writes nothing yet: migration-ctl feature enable {feature}");
     }
     if asked.restart {
         return services::restart(node);
     }
-    eprintln!("to make the services follow: systemctl restart {}", services::MIDDLEWARE);
+    ::cli::note!("to make the services follow: systemctl restart {}", services::MIDDLEWARE);
     Ok(())
 }
 
@@ -205,14 +205,14 @@ fn tell(asked: &Promote, done: &Done) -> Result<()> {
     }
     out(shown::text(verdict, asked.explain, Colours::of_stdout()))?;
     for path in accepted {
-        eprintln!("accepted {path}: Rust wrote it, and it has proven itself");
+        ::cli::note!("accepted {path}: Rust wrote it, and it has proven itself");
     }
     if let Some(over) = overridden {
         let until = Timestamp::from_seconds(over.expires);
-        eprintln!("let through by override until {until}; no gate passes after that: {}", over.reason);
+        ::cli::note!("let through by override until {until}; no gate passes after that: {}", over.reason);
     }
     if let Some(path) = passage {
-        eprintln!("the verdict is kept in {}", path.display());
+        ::cli::note!("the verdict is kept in {}", path.display());
     }
     Ok(())
 }

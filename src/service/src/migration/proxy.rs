@@ -98,6 +98,15 @@ impl Outcome {
     }
 }
 
+/// What a request is for. A target without a leading slash (`*`, a whole URL, host and port) is refused by the router.
+fn target(request: &Request<Incoming>) -> String {
+    let uri = request.uri();
+    match (uri.authority(), uri.path_and_query()) {
+        (None, Some(target)) => target.as_str().to_owned(),
+        _ => uri.to_string(),
+    }
+}
+
 impl Proxy {
     /// How many requests may be under way.
     pub(crate) fn places() -> Arc<Semaphore> {
@@ -108,7 +117,7 @@ impl Proxy {
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, door: Door, peer: Peer) -> Response<Body> {
         let busy = self.busy.begin();
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way; try again", json!({}));
+            return self.crowded(&request);
         };
         let answer = self.answer(request, door, peer).await;
         drop((busy, place));
@@ -126,17 +135,30 @@ impl Proxy {
             return answer;
         }
         let seen = self.watch.seen();
-        // A target without a leading slash (`*`, a whole URL, host and port) is refused by the router.
-        let uri = request.uri();
-        let target = match (uri.authority(), uri.path_and_query()) {
-            (None, Some(target)) => target.as_str().to_owned(),
-            _ => uri.to_string(),
-        };
-        match route(request.method().as_str(), &target, &seen.node) {
+        match route(request.method().as_str(), &target(&request), &seen.node) {
             Route::Refused(why) => self.refused(request.method(), began, why),
             Route::Perl => self.pass(request, peer).await,
             Route::Network(target) => self.network(request, target, peer, seen, began).await,
         }
+    }
+
+    /// Nobody answers it; of the network's API that counts as any other answer that did not come.
+    fn crowded(&self, request: &Request<Incoming>) -> Response<Body> {
+        let method = request.method().as_str();
+        if let Route::Network(asked) = route(method, &target(request), &self.watch.seen().node) {
+            let entry = Entry {
+                method: decision::method(method),
+                operation: Some(asked.operation),
+                phase: self.ledger.standing().phase,
+                backend: Answered::None,
+                fallback: None,
+                reason: "crowded",
+                status: 503,
+                unknown: false,
+            };
+            self.ledger.note(&self.ledger.new_id(), Instant::now(), entry);
+        }
+        refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests are under way; try again", json!({}))
     }
 
     fn refused(&self, method: &Method, began: Instant, why: &'static str) -> Response<Body> {

@@ -37,6 +37,9 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// Time for answers that are made but not yet written.
 const FLUSH: Duration = Duration::from_millis(100);
 
+/// How long the exporter waits for what the journal says of the past.
+const FIRST: Duration = Duration::from_secs(10);
+
 /// Threads for what may block: `/health`'s reader, the journal, the breaker, names of hosts.
 const BLOCKING: usize = 4;
 
@@ -110,9 +113,15 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
     }
 
     let (stop, stopped) = channel::channel(false);
-    tokio::spawn(exporter::serve(metrics, proxy.clone(), stopped.clone()));
+    let (first, known) = tokio::sync::oneshot::channel();
     tokio::spawn(follow_keys(proxy.clone()));
-    tokio::spawn(follow_journal(proxy.clone(), Node::at(&options.common.root)?.store));
+    tokio::spawn(follow_journal(proxy.clone(), Node::at(&options.common.root)?.store, first));
+    let (exported, ending) = (proxy.clone(), stopped.clone());
+    tokio::spawn(async move {
+        // A first scrape before the journal was read would make all of its past look like today's.
+        let _ = tokio::time::timeout(FIRST, known).await;
+        exporter::serve(metrics, exported, ending).await;
+    });
     let doors = [Some(Listener::Unix(socket)), Some(Listener::Loopback(loopback)), front.map(Listener::Front)];
     let doors: Vec<_> = doors
         .into_iter()
@@ -197,7 +206,8 @@ async fn follow_keys(proxy: Arc<Proxy>) {
     }
 }
 
-async fn follow_journal(proxy: Arc<Proxy>, store: Store) {
+async fn follow_journal(proxy: Arc<Proxy>, store: Store, first: tokio::sync::oneshot::Sender<()>) {
+    let mut first = Some(first);
     let mut reader = journal::Reader::new(store.journal().path());
     loop {
         let (metrics, store) = (proxy.ledger.metrics.clone(), store.clone());
@@ -212,6 +222,8 @@ async fn follow_journal(proxy: Arc<Proxy>, store: Store) {
             Ok(same) => reader = same,
             Err(_) => return,
         }
+        // Whoever waited may have gone.
+        let _ = first.take().map(|first| first.send(()));
         tokio::time::sleep(journal::PERIOD).await;
     }
 }
