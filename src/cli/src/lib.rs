@@ -1,6 +1,8 @@
 //! What the command lines of our programs have in common: data on standard output, errors in one
 //! line on standard error, exit codes by kind. Never linked into the maintainer script.
 
+#![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
+
 pub mod redact;
 pub mod screen;
 

@@ -19,6 +19,8 @@
 //! | a rule of the gate | `gate::verdict` |
 //! | something to say about a package | `inspect` |
 
+#![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
+
 pub mod cli;
 mod elf;
 mod gate;

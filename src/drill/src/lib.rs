@@ -26,6 +26,8 @@
 //! | something that has to hold | [`invariants`], and what it needs to know in [`state`] |
 //! | a kind of machine | [`stage`], where layers are built |
 
+#![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
+
 mod case;
 pub mod cli;
 mod cluster;

@@ -25,6 +25,8 @@
 //!
 //! It never changes a phase or a feature, and never writes below `/etc/pve`: SDN is Perl's.
 
+#![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
+
 pub mod answer;
 pub mod api;
 pub mod apply;

@@ -197,3 +197,13 @@ fn without_anybody_who_reads_the_exit_code_is_the_same() {
         assert_eq!(ended.code(), Some(code), "{command:?}");
     }
 }
+
+#[test]
+fn a_broken_migration_toml_is_called_broken_and_no_feature_off() {
+    let machine = Machine::at("rust-basic-write");
+    let said = machine.pvenet(&["apply", "--dry-run"]);
+    assert!(said.err.contains("pvenet: the feature rust_cli is off: applied through Perl"), "{}", said.err);
+    machine.write("/etc/pve/network/migration.toml", "phase = [\n");
+    let said = machine.pvenet(&["apply", "--dry-run"]);
+    assert!(said.err.contains("migration.toml:1") && !said.err.contains("rust_cli"), "{}", said.err);
+}
