@@ -23,7 +23,7 @@ pub mod apply;
 mod cli;
 pub mod kernel;
 pub mod legacy;
-mod links;
+pub mod links;
 pub mod pvenet;
 pub mod reload;
 pub mod serve;
