@@ -34,7 +34,7 @@ pub mod fate;
 pub mod files;
 pub mod kernel;
 pub mod legacy;
-mod links;
+pub mod links;
 pub mod pvenet;
 pub mod reload;
 pub mod serve;

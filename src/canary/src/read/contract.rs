@@ -18,6 +18,9 @@ const KEPT: usize = 10;
 #[derive(Debug, Deserialize)]
 struct Report {
     schema_version: u32,
+    /// Absent in reports from before there were others than of what is read.
+    #[serde(default)]
+    asked: Option<String>,
     node: String,
     started: i64,
     verdict: String,
@@ -38,18 +41,24 @@ struct Difference {
     kind: String,
 }
 
-/// Reads the report `named`, or else the one of `/var/log/pve-network/contract*.json` that was begun last.
+/// Reads the report `named`, or else the one of `/var/log/pve-network/contract*.json` that was begun last. Reports of writes
+/// (`--writes`) are passed over there: they say nothing of what is read.
 ///
 /// # Errors
 /// There is none; one can't be read or understood, for it might be the latest.
 pub fn read(root: &Root, named: Option<&Path>) -> Result<Contract> {
-    let files = match named {
-        Some(file) => vec![file.to_owned()],
-        None => candidates(&root.path(FOLDER))?,
-    };
+    if let Some(file) = named {
+        return of(&content(root, file)?, &root.inside(file).display().to_string())
+            .map_err(|e| e.context(file.display()));
+    }
     let mut newest: Option<Contract> = None;
-    for file in files {
-        let report = one(root, &file).map_err(|e| e.context(root.inside(&file).display()))?;
+    for file in candidates(&root.path(FOLDER))? {
+        let bytes = content(root, &file)?;
+        if is_of_writes(&bytes) {
+            continue;
+        }
+        let name = root.inside(&file).display().to_string();
+        let report = of(&bytes, &name).map_err(|e| e.context(&name))?;
         if newest.as_ref().is_none_or(|known| known.started < report.started) {
             newest = Some(report);
         }
@@ -80,9 +89,15 @@ fn candidates(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn one(root: &Root, file: &Path) -> Result<Contract> {
-    let bytes = files::read_plain(file, LIMIT)?.ok_or_else(|| Error::new("there is no such report"))?;
-    of(&bytes, &root.inside(file).display().to_string())
+fn content(root: &Root, file: &Path) -> Result<Vec<u8>> {
+    let there = files::read_plain(file, LIMIT);
+    there
+        .and_then(|bytes| bytes.ok_or_else(|| Error::new("there is no such report")))
+        .map_err(|e| e.context(root.inside(file).display()))
+}
+
+fn is_of_writes(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Report>(bytes).is_ok_and(|report| report.asked.as_deref() == Some("writes"))
 }
 
 /// Understands the bytes of a report; `file` is where it lies.
@@ -92,6 +107,9 @@ fn one(root: &Root, file: &Path) -> Result<Contract> {
 pub fn of(bytes: &[u8], file: &str) -> Result<Contract> {
     let report: Report = serde_json::from_slice(bytes)
         .map_err(|e| Error::new(format!("this is no report of contract-test that can be understood: {e}")))?;
+    if report.asked.is_some_and(|asked| asked != "reads") {
+        return Err(Error::new("this is a report of writes, and says nothing of what is read"));
+    }
     let mut endpoints: BTreeMap<String, usize> = BTreeMap::new();
     let mut lines = Vec::new();
     for endpoint in report.endpoints {
@@ -138,6 +156,12 @@ mod tests {
         assert_eq!(found.lines, ["/x: type data.mtu"]);
         assert_eq!(found.file, "/var/log/pve-network/contract-test.json");
         assert_eq!(read(&root, Some(&folder.join("contract-older.json"))).unwrap().verdict, "differing");
+        // One of writes is no evidence for reads, however new and good.
+        let writes = report(20, "equal").replacen('{', r#"{"asked":"writes","#, 1);
+        std::fs::write(folder.join("contract-writes.json"), &writes).unwrap();
+        assert_eq!(read(&root, None).unwrap().started, 10);
+        let said = read(&root, Some(&folder.join("contract-writes.json"))).unwrap_err().to_string();
+        assert!(said.contains("report of writes"), "{said}");
         std::fs::write(folder.join("contract-newest.json"), "{").unwrap();
         let said = read(&root, None).unwrap_err().to_string();
         assert!(said.contains("/var/log/pve-network/contract-newest.json: this is no report"), "{said}");

@@ -19,7 +19,7 @@ use model::Severity;
 use model::proxmox::{Family, Interface, Links, Network, Value, read};
 use serde_json::{Map, Value as Json, json};
 
-pub use schema::Params;
+pub use schema::{Params, type_of};
 pub use writes::{Machine, Refusal};
 
 /// What is asked.
@@ -80,16 +80,8 @@ pub fn plan(request: &Request<'_>, sight: &Sight<'_>) -> Plan {
         params.repeated.retain(|name| name != "iface");
         params.add("iface", iface);
     }
-    let configuration: &[&[schema::Property]] = &[schema::CONFIGURATION];
-    let change: &[&[schema::Property]] = &[schema::CONFIGURATION, schema::CHANGE];
-    let properties: &[&[schema::Property]] = match (request.method, request.iface) {
-        ("GET", None) => &[schema::LIST],
-        ("POST", None) => configuration,
-        ("PUT", None) => &[schema::RELOAD],
-        ("DELETE", None) => &[schema::NONE],
-        ("GET" | "DELETE", Some(_)) => &[schema::ONE],
-        ("PUT", Some(_)) => change,
-        (method, iface) => return Plan::Refused(unknown(method, request.node, iface)),
+    let Some(properties) = schema::of(request.method, request.iface.is_some()) else {
+        return Plan::Refused(unknown(request.method, request.node, request.iface));
     };
     let errors = schema::verify(&params, properties);
     if !errors.is_empty() {

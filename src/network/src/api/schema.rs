@@ -171,6 +171,25 @@ pub(super) const CONFIGURATION: &[Property] = &[
     property("vlan-raw-device", Rule::Form(Format::Iface)),
 ];
 
+/// The parameters that a request may have, one list after the other; none for what Proxmox has no handler for.
+pub(super) fn of(method: &str, one: bool) -> Option<&'static [&'static [Property]]> {
+    Some(match (method, one) {
+        ("GET", false) => &[LIST],
+        ("POST", false) => &[CONFIGURATION],
+        ("PUT", false) => &[RELOAD],
+        ("DELETE", false) => &[NONE],
+        ("GET" | "DELETE", true) => &[ONE],
+        ("PUT", true) => &[CONFIGURATION, CHANGE],
+        _ => return None,
+    })
+}
+
+/// What JSON Schema calls the type of a request's parameter; `None` where it has none of that name.
+pub fn type_of(method: &str, one: bool, name: &str) -> Option<&'static str> {
+    let property = of(method, one)?.iter().copied().flatten().find(|p| p.name == name)?;
+    Some(property.rule.kind())
+}
+
 /// Everything that is wrong with the parameters.
 pub(super) fn verify(params: &Params, properties: &[&[Property]]) -> Errors {
     let known: BTreeMap<&str, &Property> = properties.iter().copied().flatten().map(|p| (p.name, p)).collect();
