@@ -1,14 +1,14 @@
-//! One GET, to Perl's https or to the Rust daemon's socket.
+//! One request: a GET, to Perl's https or to the Rust daemon's socket; a write, to a daemon's socket alone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host::{Error, IoContext, Result};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -90,15 +90,7 @@ impl Side {
     /// # Errors
     /// It can't be reached, its certificate is not the cluster's, or it does not answer in time.
     pub(crate) async fn ask(&self, path: &str) -> Result<Reply> {
-        let begin = Instant::now();
-        let asked = tokio::time::timeout(PATIENCE, self.once(path)).await;
-        let (status, left, body) = asked
-            .map_err(|_| Error::new(format!("{} has not answered for {} s", self.name(), PATIENCE.as_secs())))??;
-        let took = begin.elapsed();
-        let parsed = serde_json::from_slice(&body);
-        let odd = parsed.as_ref().err().map(|e: &serde_json::Error| format!("the body is no JSON: {e}"));
-        let answer = Answer { status: status.as_u16(), body: parsed.unwrap_or_default() };
-        Ok(Reply { answer, odd, left, took })
+        replied(&self.name(), self.once(path)).await
     }
 
     fn name(&self) -> String {
@@ -110,7 +102,7 @@ impl Side {
 
     async fn once(&self, path: &str) -> Result<(StatusCode, bool, Bytes)> {
         let mut request = Request::get(format!("{BASE}{path}"))
-            .body(Empty::<Bytes>::new())
+            .body(Full::<Bytes>::default())
             .map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
         let reach = || format!("cannot reach {}", self.name());
         match self {
@@ -135,7 +127,40 @@ impl Side {
     }
 }
 
-async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, whom: &str) -> Result<(StatusCode, bool, Bytes)>
+/// Asks the daemon at `socket` for a write. `path` begins behind `/api2/json`; the parameters are a form, if there are any.
+///
+/// # Errors
+/// It can't be reached, or does not answer in time.
+pub(crate) async fn write(socket: &Path, method: &str, path: &str, form: String) -> Result<Reply> {
+    let name = socket.display().to_string();
+    let method = Method::from_bytes(method.as_bytes()).map_err(|e| Error::new(format!("{method}: {e}")))?;
+    let mut request = Request::builder().method(method).uri(format!("{BASE}{path}"));
+    request = request.header(HOST, HeaderValue::from_static("localhost"));
+    if !form.is_empty() {
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    }
+    let request = request.body(Full::from(form)).map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
+    let once = async {
+        let stream = UnixStream::connect(socket).await.doing(|| format!("cannot reach {name}"))?;
+        talk(stream, request, &name).await
+    };
+    replied(&name, once).await
+}
+
+/// Waits for an answer, but not for ever.
+async fn replied(whom: &str, once: impl Future<Output = Result<(StatusCode, bool, Bytes)>>) -> Result<Reply> {
+    let begin = Instant::now();
+    let asked = tokio::time::timeout(PATIENCE, once).await;
+    let late = |_| Error::new(format!("{whom} has not answered for {} s", PATIENCE.as_secs()));
+    let (status, left, body) = asked.map_err(late)??;
+    let took = begin.elapsed();
+    let parsed = serde_json::from_slice(&body);
+    let odd = parsed.as_ref().err().map(|e: &serde_json::Error| format!("the body is no JSON: {e}"));
+    let answer = Answer { status: status.as_u16(), body: parsed.unwrap_or_default() };
+    Ok(Reply { answer, odd, left, took })
+}
+
+async fn talk<S>(stream: S, request: Request<Full<Bytes>>, whom: &str) -> Result<(StatusCode, bool, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

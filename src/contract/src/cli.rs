@@ -10,10 +10,14 @@ use host::{Clock, Error, IoContext, Kind, Result, Root, files};
 
 use crate::ask::Side;
 use crate::html;
-use crate::report::{Judgement, Report};
+use crate::report::{self, Judgement, Report};
 use crate::run::{Asked, run};
+use crate::writes;
 
 /// Asks Perl, Rust, and Perl again for everything that can be read, and says where Rust answers otherwise.
+///
+/// With --writes it asks both, by pvesh and by the daemon's own program, to write what it has cases for, and compares answers
+/// and files: each time in a copy in memory, with all disks read-only.
 ///
 /// It changes nothing. Fields that differ between Perl's own answers are noise: what that hides is listed, and no
 /// type and no missing field is ever hidden.
@@ -40,7 +44,13 @@ struct Cli {
     /// Ask for this alone, as /nodes/NAME/network (may be repeated).
     #[arg(long = "endpoint", value_name = "PATH", value_parser = endpoint)]
     endpoints: Vec<String>,
-    /// Ask for each so many times; the worst counts.
+    /// Compare writes instead, in scratch copies; as root, without a token.
+    #[arg(long, conflicts_with = "endpoints")]
+    writes: bool,
+    /// With --writes: ask for these alone, a JSON list of {"method", "path", "params"} [default: cases made from the configuration].
+    #[arg(long, value_name = "FILE", requires = "writes")]
+    cases: Option<PathBuf>,
+    /// Ask for each so many times; the worst counts (writes: once each).
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Chooses the order of the questions [default: the time].
@@ -82,26 +92,18 @@ pub fn with(arguments: &[&str]) -> Result<()> {
 }
 
 fn contract(cli: Cli) -> Result<()> {
-    let asked = Asked {
-        node: cli.node.unwrap_or_else(|| host::node_name(&Root::system())),
-        perl: Side::perl(&cli.perl_url, &cli.ca, cli.token_file.as_deref())?,
-        perl_url: cli.perl_url,
-        rust: Side::Rust(cli.socket),
-        endpoints: cli.endpoints,
-        rounds: cli.rounds,
-        seed: cli.seed.unwrap_or_else(|| Clock::System.now().seconds().unsigned_abs()),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.doing(|| "cannot set up the event loop")?;
+    let node = cli.node.clone().unwrap_or_else(|| host::node_name(&Root::system()));
+    let seed = cli.seed.unwrap_or_else(|| Clock::System.now().seconds().unsigned_abs());
     let progress = std::io::stderr().is_terminal();
-    let report = runtime.block_on(run(&asked, |done, all| {
+    let tell = |done: usize, all: usize| {
         if progress {
             let end = if done == all { "\r\x1b[K" } else { "" };
             eprint!("\r{done}/{all}{end}");
             let _ = std::io::stderr().flush(); // for who watches
         }
-    }));
-    let report = report.map_err(|e| Error::of(Kind::Inconclusive, e.to_string()))?;
+    };
+    let report =
+        if cli.writes { writes::run(&node, cli.cases.as_deref(), seed, tell)? } else { reads(&cli, node, seed, tell)? };
     let json = || -> Result<String> {
         let text = serde_json::to_string_pretty(&report).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?;
         Ok(text + "\n")
@@ -114,12 +116,28 @@ fn contract(cli: Cli) -> Result<()> {
     ended(&report)
 }
 
+fn reads(cli: &Cli, node: String, seed: u64, tell: impl FnMut(usize, usize)) -> Result<Report> {
+    let asked = Asked {
+        node,
+        perl: Side::perl(&cli.perl_url, &cli.ca, cli.token_file.as_deref())?,
+        perl_url: cli.perl_url.clone(),
+        rust: Side::Rust(cli.socket.clone()),
+        endpoints: cli.endpoints.clone(),
+        rounds: cli.rounds,
+        seed,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.doing(|| "cannot set up the event loop")?;
+    runtime.block_on(run(&asked, tell)).map_err(|e| Error::of(Kind::Inconclusive, e.to_string()))
+}
+
 fn ended(report: &Report) -> Result<()> {
+    let verb = if report.asked == report::Asked::Writes { "write" } else { "answer" };
     match report.verdict {
         Judgement::Equal => Ok(()),
-        Judgement::Differing => Err(Error::new("Rust does not answer as Perl does")),
+        Judgement::Differing => Err(Error::new(format!("Rust does not {verb} as Perl does"))),
         Judgement::Inconclusive | Judgement::LeftToPerl => {
-            Err(Error::of(Kind::Inconclusive, "nobody can say whether Rust answers as Perl does"))
+            Err(Error::of(Kind::Inconclusive, format!("nobody can say whether Rust {verb}s as Perl does")))
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Kind {
     Status,
     /// Another error: `message` or `errors` of an answer that is none of 2xx.
     ErrorBody,
+    /// Rust refuses a write that Proxmox wrongly carries out; no difference that counts.
+    Stricter,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Order => "order",
             Self::Status => "status",
             Self::ErrorBody => "error-body",
+            Self::Stricter => "stricter",
         }
     }
 }

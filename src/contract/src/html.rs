@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use host::Timestamp;
 
 use crate::compare::Difference;
-use crate::report::{Judgement, Report, median, short};
+use crate::report::{Asked, Judgement, Report, median, short};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1b1b;background:#fff}\
 table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;padding:.3em .7em;border-bottom:1px solid #ddd;vertical-align:top}\
@@ -22,9 +22,10 @@ pub(crate) fn page(report: &Report) -> String {
         out,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>contract-test {node}</title><style>{STYLE}</style></head><body>\n\
-         <h1>Does Rust answer as Perl does?</h1>\n<p><span class=\"{}\">{}</span></p>\n\
+         <h1>Does Rust {} as Perl does?</h1>\n<p><span class=\"{}\">{}</span></p>\n\
          <p>Perl at <code>{}</code>, begun {}, seed {}.</p>\n\
          <table><thead><tr><th>endpoint</th><th>verdict</th><th>Perl, ms</th><th>Rust, ms</th></tr></thead><tbody>\n",
+        if report.asked == Asked::Writes { "write" } else { "answer" },
         class(report.verdict),
         escaped(&report.summary()),
         escaped(&report.perl_url),
@@ -52,10 +53,19 @@ pub(crate) fn page(report: &Report) -> String {
         }
         out.push_str("</ul>\n");
     }
-    for (title, suppressed) in [("Differences", false), ("Suppressed as noise", true)] {
-        let of = |e: &crate::Endpoint| if suppressed { e.suppressed.clone() } else { e.differences.clone() };
-        let all: Vec<(&str, Difference)> =
-            report.endpoints.iter().flat_map(|e| of(e).into_iter().map(|d| (e.endpoint.as_str(), d))).collect();
+    type Of = fn(&crate::Endpoint) -> &Vec<Difference>;
+    let lists: [(&str, Of); 3] = [
+        ("Differences", |e| &e.differences),
+        ("Stricter than Perl on purpose", |e| &e.stricter),
+        ("Suppressed as noise", |e| &e.suppressed),
+    ];
+    for (title, of) in lists {
+        let each = report.endpoints.iter().flat_map(|e| of(e).iter().map(|d| (e.endpoint.as_str(), d.clone())));
+        let all: Vec<(&str, Difference)> = each.collect();
+        // Reads have none.
+        if title.starts_with("Stricter") && all.is_empty() {
+            continue;
+        }
         let _ = writeln!(out, "<h2>{title}</h2>");
         table(&mut out, &all);
     }

@@ -1,12 +1,13 @@
 //! `contract-test`: asks Perl, Rust and Perl again, and says field by field where Rust answers otherwise.
 //!
 //! ```text
-//!   cli ─► run ─┬─► ask      one request: Perl by https, Rust by its daemon's socket
-//!               ├─► compare  two answers of Perl, one of Rust (pure)
-//!               └─► report   the verdict, as text, JSON, JUnit and one HTML page (pure)
+//!   cli ─┬─► run ─┬─► ask      one request: Perl by https, Rust by its daemon's socket
+//!        │        ├─► compare  two answers of Perl, one of Rust (pure)
+//!        │        └─► report   the verdict, as text, JSON, JUnit and one HTML page (pure)
+//!        └─► writes            the same for writes, in scratch copies of what they write
 //! ```
 //!
-//! It reads only. Where Perl's own two answers differ there is noise, and what it hides is listed. Nothing compared
+//! It changes nothing of the node. Where Perl's own two answers differ there is noise, and what it hides is listed. Nothing compared
 //! is never a pass.
 
 mod ask;
@@ -15,7 +16,8 @@ mod compare;
 mod html;
 mod report;
 mod run;
+mod writes;
 
 pub use cli::{cli, main, with};
 pub use compare::{Answer, Difference, Kind, Outcome, Verdict, compare};
-pub use report::{Endpoint, Judgement, Report, SCHEMA_VERSION};
+pub use report::{Asked, Endpoint, Judgement, Report, SCHEMA_VERSION};

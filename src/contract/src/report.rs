@@ -40,7 +40,7 @@ impl Judgement {
 /// What came out for one endpoint.
 #[derive(Debug, Clone, Serialize)]
 pub struct Endpoint {
-    /// Path and query behind `/api2/json`.
+    /// Path and query behind `/api2/json`; of a write its method, path and parameters.
     pub endpoint: String,
     /// How it ended.
     pub verdict: Judgement,
@@ -50,10 +50,38 @@ pub struct Endpoint {
     pub differences: Vec<Difference>,
     /// What differs and was suppressed as noise.
     pub suppressed: Vec<Difference>,
+    /// What Proxmox wrongly lets through and Rust refuses on purpose; it does not count.
+    pub stricter: Vec<Difference>,
     /// How long each answer of Perl's took, in milliseconds.
     pub perl_ms: Vec<f64>,
     /// How long each answer of Rust's took.
     pub rust_ms: Vec<f64>,
+}
+
+impl Endpoint {
+    /// One of which nothing is known yet.
+    pub(crate) fn new(endpoint: String) -> Self {
+        Self {
+            endpoint,
+            verdict: Judgement::Inconclusive,
+            why: None,
+            differences: Vec::new(),
+            suppressed: Vec::new(),
+            stricter: Vec::new(),
+            perl_ms: Vec::new(),
+            rust_ms: Vec::new(),
+        }
+    }
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// Everything that can be read.
+    Reads,
+    /// Writes, in scratch copies.
+    Writes,
 }
 
 /// All of it.
@@ -61,9 +89,11 @@ pub struct Endpoint {
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// What was asked for.
+    pub asked: Asked,
     /// The node.
     pub node: String,
-    /// Where Perl was asked.
+    /// Where Perl was asked: an address, or the program `pvesh`.
     pub perl_url: String,
     /// When it began, in seconds since the epoch.
     pub started: i64,
@@ -97,14 +127,21 @@ impl Report {
     /// One line.
     pub fn summary(&self) -> String {
         let count = |wanted: Judgement| format!("{} {}", self.count(wanted), wanted.name());
-        let all = [Judgement::Equal, Judgement::Differing, Judgement::Inconclusive, Judgement::LeftToPerl].map(count);
-        format!(
-            "{}: {} of node {} ({})",
-            self.verdict.name(),
-            endpoints(self.endpoints.len()),
-            self.node,
-            all.join(", ")
-        )
+        let mut all = [Judgement::Equal, Judgement::Differing, Judgement::Inconclusive, Judgement::LeftToPerl]
+            .map(count)
+            .to_vec();
+        let stricter = self.endpoints.iter().filter(|e| !e.stricter.is_empty()).count();
+        if stricter > 0 {
+            all[0] = format!("{}, {stricter} of them stricter on purpose", all[0]);
+        }
+        let (verdict, node) = (self.verdict.name(), &self.node);
+        format!("{verdict}: {} of node {node} ({})", self.counted(), all.join(", "))
+    }
+
+    fn counted(&self) -> String {
+        let one = if self.asked == Asked::Writes { "write" } else { "endpoint" };
+        let s = if self.endpoints.len() == 1 { "" } else { "s" };
+        format!("{} {one}{s}", self.endpoints.len())
     }
 
     /// For people: what differs, what was suppressed, how long it took.
@@ -120,7 +157,8 @@ impl Report {
             if let Some(why) = &endpoint.why {
                 let _ = writeln!(out, "              {why}");
             }
-            for (what, list) in [("", &endpoint.differences), ("suppressed ", &endpoint.suppressed)] {
+            let lists = [("", &endpoint.differences), ("", &endpoint.stricter), ("suppressed ", &endpoint.suppressed)];
+            for (what, list) in lists {
                 for d in list {
                     let (perl, rust) = (short(&d.perl), short(&d.rust));
                     let _ = writeln!(out, "              {what}{} {}: Perl {perl}, Rust {rust}", d.kind, d.field);
@@ -150,7 +188,13 @@ impl Report {
             if !lines.is_empty() {
                 status.set_message(lines.join("\n"));
             }
-            suite.add_test_case(TestCase::new(endpoint.endpoint.clone(), status));
+            let mut case = TestCase::new(endpoint.endpoint.clone(), status);
+            let stricter: Vec<String> =
+                endpoint.stricter.iter().map(|d| format!("{} {}: {}", d.kind, d.field, short(&d.rust))).collect();
+            if !stricter.is_empty() {
+                case.set_system_out(stricter.join("\n"));
+            }
+            suite.add_test_case(case);
         }
         if self.endpoints.is_empty() {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -161,10 +205,6 @@ impl Report {
         report.add_test_suite(suite);
         report.to_string().map_err(|e| Error::new(format!("cannot write JUnit: {e}")))
     }
-}
-
-fn endpoints(count: usize) -> String {
-    if count == 1 { "1 endpoint".into() } else { format!("{count} endpoints") }
 }
 
 /// The middle one; of an even number the mean of the two.
@@ -193,15 +233,7 @@ mod tests {
     use super::*;
 
     fn ended(verdict: Judgement) -> Endpoint {
-        Endpoint {
-            endpoint: "/x".into(),
-            verdict,
-            why: None,
-            differences: Vec::new(),
-            suppressed: Vec::new(),
-            perl_ms: Vec::new(),
-            rust_ms: Vec::new(),
-        }
+        Endpoint { verdict, ..Endpoint::new("/x".into()) }
     }
 
     #[test]

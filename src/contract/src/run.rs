@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::ask::{Reply, Side};
 use crate::compare::{Verdict, compare};
-use crate::report::{Endpoint, Judgement, Report, SCHEMA_VERSION};
+use crate::report::{self, Endpoint, Judgement, Report, SCHEMA_VERSION};
 
 /// What a path's part may not hold as it is.
 const PART: &AsciiSet =
@@ -43,7 +43,7 @@ const TYPES: [&str; 14] = [
 
 /// How often Perl is asked again where Rust has another value or order: by chance alone, two items would come so often in
 /// the same order once in 16,000 times.
-const AGAIN: usize = 12;
+pub(crate) const AGAIN: usize = 12;
 
 /// Asks everything, and tells before each endpoint how far it is.
 ///
@@ -61,7 +61,17 @@ pub(crate) async fn run(asked: &Asked, mut tell: impl FnMut(usize, usize)) -> Re
     tell(all.len(), all.len());
     let verdict = Report::judge(&endpoints);
     let (node, perl_url) = (asked.node.clone(), asked.perl_url.clone());
-    Ok(Report { schema_version: SCHEMA_VERSION, node, perl_url, started, seed: asked.seed, verdict, endpoints })
+    let reads = report::Asked::Reads;
+    Ok(Report {
+        schema_version: SCHEMA_VERSION,
+        asked: reads,
+        node,
+        perl_url,
+        started,
+        seed: asked.seed,
+        verdict,
+        endpoints,
+    })
 }
 
 /// Every readable endpoint of a node's network and SDN, those that answer with an error among them.
@@ -79,15 +89,7 @@ async fn readable(asked: &Asked) -> Result<Vec<String>> {
 }
 
 async fn one(asked: &Asked, path: &str, random: &mut Random) -> Endpoint {
-    let mut endpoint = Endpoint {
-        endpoint: path.to_owned(),
-        verdict: Judgement::Inconclusive,
-        why: None,
-        differences: Vec::new(),
-        suppressed: Vec::new(),
-        perl_ms: Vec::new(),
-        rust_ms: Vec::new(),
-    };
+    let mut endpoint = Endpoint::new(path.to_owned());
     let mut judged = None;
     for _ in 0..asked.rounds.max(1) {
         match round(asked, path, random, &mut endpoint).await {
