@@ -95,7 +95,7 @@ fn nothing_is_left(node: &Node, before: &(Tree, String)) {
     before.0.assert_same(&after.0);
     assert_eq!(before.1, after.1, "mounts");
     let begin = Instant::now();
-    while processes(node) != "" {
+    while !processes(node).is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(5), "left running:\n{}", processes(node));
         std::thread::sleep(Duration::from_millis(20));
     }
