@@ -23,11 +23,11 @@ none)
 	# cargo-deny clones by git, which can be told where from.
 	cd "$ADVISORIES" && url=file://$PWD && cd - >/dev/null
 	export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0="url.$url.insteadOf" \
-		GIT_CONFIG_VALUE_0=https://github.com/rustsec/advisory-db GIT_CONFIG_KEY_1=safe.directory GIT_CONFIG_VALUE_1='*'
+		GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db GIT_CONFIG_KEY_1=safe.directory GIT_CONFIG_VALUE_1='*'
 	home=$(mktemp -d)
 	trap 'rm -rf "$home"' EXIT
 	sed "s|^\[advisories\]|&\ngit-fetch-with-cli = true\ndb-path = \"$home\"|" deny.toml >"$home/deny.toml"
-	cargo deny --locked --all-features check --config "$home/deny.toml"
+	cargo deny --locked --all-features --config "$home/deny.toml" check
 	;;
 *) exec cargo deny --locked --all-features check ;;
 esac

@@ -88,9 +88,22 @@ fn an_override_has_a_reason_and_an_end_and_blocks_once_it_has_ended() {
         .map(|e| e.unwrap().path())
         .find(|p| p.to_string_lossy().ends_with("-rust-basic-write.json"))
         .unwrap();
-    let mut passage: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let mut passage: serde_json::Value = serde_json::from_slice(&before).unwrap();
     passage["override"]["expires"] = 1.into();
     std::fs::write(&file, passage.to_string()).unwrap();
+    machine.ctl(&["promote"]).code(4).says("by which this node came to its phase, was changed");
+    // As if it had been so from the beginning: the history is chained anew.
+    let digest = |bytes: &[u8]| host::files::sha256(bytes);
+    let history = machine.path(&format!("{STATE}/phase-history.jsonl"));
+    let mut chained = Vec::new();
+    for line in std::fs::read_to_string(&history).unwrap().lines() {
+        let line = line.replace(&digest(&before), &digest(passage.to_string().as_bytes()));
+        let record: phase::record::Record = serde_json::from_str(&line).unwrap();
+        let line = phase::record::append(&chained, record.time, record.event);
+        chained.extend(line);
+    }
+    std::fs::write(&history, chained).unwrap();
     machine.ctl(&["promote"]).code(3).says("expired at 1970-01-01T00:00:01Z (lab, ticket 4711)");
     // One that can't be read might be such a one.
     std::fs::write(&file, "{").unwrap();
