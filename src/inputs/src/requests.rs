@@ -15,7 +15,8 @@ pub fn request(bytes: &[u8]) {
         let sdn = matches!(found.operation, Operation::SdnRead | Operation::SdnWrite);
         let begins = if sdn { "/api2/json/cluster/sdn" } else { "/api2/json/nodes/pve1/network" };
         assert!(for_daemon(&target).starts_with(begins), "{path} is {found:?}");
-        assert!(!path.contains("//") && !path.contains('%') && !path.contains("/."), "{path} is written plainly");
+        let dots = path.split('/').any(|part| matches!(part, "." | ".."));
+        assert!(!path.contains("//") && !path.contains('%') && !dots, "{path} is written plainly");
         assert_eq!(method == "GET", !found.operation.is_write(), "{method} {path}");
         assert_eq!(found.what.is_write(), found.operation.is_write(), "{method} {path}");
     }
