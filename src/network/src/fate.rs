@@ -1,8 +1,8 @@
 //! What became of an operation of the daemon, by the journal and the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use history::journal::{Event, Outcome, Written};
+use history::journal::{Contents, Event, Outcome, Written};
 use history::{PathText, Store, digest_at};
 use host::{Error, Result};
 
@@ -31,10 +31,20 @@ pub enum Fate {
 pub fn fate(store: &Store, id: &str) -> Result<Fate> {
     let journal = store.journal();
     let Some(contents) = journal.read()? else { return Ok(Fate::NeverBegun) };
+    let fate = told(&contents, id);
+    if fate == Fate::NeverBegun && contents.damaged > 0 {
+        let lines = contents.damaged;
+        return Err(Error::new(format!("{} lines of {} can't be read", lines, journal.path().display())));
+    }
+    Ok(fate)
+}
+
+/// The same, of a journal that was read.
+fn told(contents: &Contents, id: &str) -> Fate {
     let mut fate = Fate::NeverBegun;
-    for event in contents.events {
+    for event in &contents.events {
         match event {
-            Event::Begin { id: found, paths, .. } if found == id => fate = Fate::Open(paths),
+            Event::Begin { id: found, paths, .. } if found == id => fate = Fate::Open(paths.clone()),
             Event::End { id: found, outcome, .. } if found == id => {
                 let paths = match fate {
                     Fate::Open(paths) => paths.into_keys().collect(),
@@ -50,11 +60,7 @@ pub fn fate(store: &Store, id: &str) -> Result<Fate> {
             _ => {}
         }
     }
-    if fate == Fate::NeverBegun && contents.damaged > 0 {
-        let lines = contents.damaged;
-        return Err(Error::new(format!("{} lines of {} can't be read", lines, journal.path().display())));
-    }
-    Ok(fate)
+    fate
 }
 
 /// The same for who gives up on the operation: that it never began is asked for with the lock that a writer holds until
@@ -83,10 +89,21 @@ pub fn settled_fate(store: &Store, id: &str) -> Result<Fate> {
 pub fn settle(store: &Store) -> Result<usize> {
     let _lock = store.lock(std::time::Duration::from_secs(30))?;
     let Some(contents) = store.journal().read()? else { return Ok(0) };
-    let begun = contents.operations(|e| matches!(e, Event::Begin { tool, .. } if tool == TOOL));
+    // Those that have an end are left out first: there may be thousands, and each question goes through the journal.
+    let ended: BTreeSet<&str> = contents
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::End { id, .. } => Some(id.as_str()),
+            _ => None,
+        })
+        .collect();
+    let open = contents.operations(
+        |e| matches!(e, Event::Begin { id, tool, .. } if tool == TOOL && !ended.contains(id.as_str())),
+    );
     let mut settled = 0;
-    for id in begun {
-        let Fate::Open(paths) = fate(store, &id)? else { continue };
+    for id in open {
+        let Fate::Open(paths) = told(&contents, &id) else { continue };
         let holds = |path: &PathText, digest: &str| {
             store.root.resolve(path).and_then(|real| digest_at(&real)).is_ok_and(|now| now == digest)
         };

@@ -21,6 +21,9 @@ use super::watch::Watch;
 /// For other writers, one of which may be the very write that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For the last lines of the log, once everything is answered.
+const END: Duration = Duration::from_secs(1);
+
 /// The books.
 pub(crate) struct Ledger {
     store: Store,
@@ -107,6 +110,11 @@ impl Ledger {
             ms: took.as_millis().try_into().unwrap_or(u64::MAX),
         };
         self.log.write(decision.line());
+    }
+
+    /// Before the process ends: what was answered stands in the log.
+    pub(crate) fn end(&self) {
+        self.log.flush(END);
     }
 
     /// Rust failed, in this phase; nobody was harmed.

@@ -1,11 +1,15 @@
 //! `migration.log`: written by a thread of its own, so that a slow or full disk delays no request. Lines
 //! that can't be written are dropped and counted.
+//!
+//! To wake a thread costs a request more than to write its line. So the thread rests for a moment once it has written
+//! all there was, and what comes meanwhile wakes nobody: a line may be that much later in the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use host::{Error, files};
 use prometheus::IntCounter;
@@ -13,10 +17,21 @@ use prometheus::IntCounter;
 /// Lines that may wait for the disk.
 const WAITING: usize = 4096;
 
+/// How long the thread rests.
+const REST: Duration = Duration::from_millis(5);
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// To say when all that came before is written.
+    Flush(SyncSender<()>),
+}
+
 /// The way to the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
-    lines: SyncSender<Vec<u8>>,
+    lines: SyncSender<Message>,
     dropped: IntCounter,
 }
 
@@ -31,8 +46,16 @@ impl Log {
 
     /// Hands a line over; never waits.
     pub(crate) fn write(&self, line: Vec<u8>) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(line) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(Message::Line(line)) {
             self.dropped.inc();
+        }
+    }
+
+    /// Waits until what was handed over is written, but no longer than `patience`.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let (written, wait) = sync_channel(1);
+        if self.lines.try_send(Message::Flush(written)).is_ok() {
+            let _ = wait.recv_timeout(patience); // a disk that hangs keeps nobody from ending
         }
     }
 }
@@ -47,21 +70,33 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, lines: &Receiver<Vec<u8>>) {
-        while let Ok(line) = lines.recv() {
-            match self.append(&line) {
-                Ok(()) if self.failing => {
-                    self.failing = false;
-                    tracing::info!("{} is written again", self.path.display());
+    fn run(mut self, lines: &Receiver<Message>) {
+        while let Ok(first) = lines.recv() {
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Line(line) => self.write(&line),
+                    Message::Flush(written) => drop(written.try_send(())),
                 }
-                Ok(()) => {}
-                Err(error) => {
-                    self.dropped.inc();
-                    self.file = None;
-                    if !std::mem::replace(&mut self.failing, true) {
-                        let error = Error::io(format!("cannot write {}", self.path.display()), error);
-                        tracing::warn!("{error}; decisions are counted, not logged, until it can be written");
-                    }
+                next = lines.try_recv().ok();
+            }
+            std::thread::sleep(REST);
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        match self.append(line) {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                tracing::info!("{} is written again", self.path.display());
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.dropped.inc();
+                self.file = None;
+                if !std::mem::replace(&mut self.failing, true) {
+                    let error = Error::io(format!("cannot write {}", self.path.display()), error);
+                    tracing::warn!("{error}; decisions are counted, not logged, until it can be written");
                 }
             }
         }
@@ -110,13 +145,7 @@ mod tests {
     fn write_all(mut writer: Writer, between: impl Fn(usize)) -> u64 {
         for i in 0..3 {
             between(i);
-            let (send, receive) = sync_channel(1);
-            send.send(format!("{i}\n").into_bytes()).unwrap();
-            drop(send);
-            let dropped = writer.dropped.clone();
-            let next = Writer { path: writer.path.clone(), file: writer.file.take(), ..writer };
-            writer = Writer { path: next.path.clone(), file: None, torn: next.torn, failing: next.failing, dropped };
-            next.run(&receive);
+            writer.write(format!("{i}\n").as_bytes());
         }
         writer.dropped.get()
     }
@@ -143,5 +172,23 @@ mod tests {
     fn a_full_disk_drops_lines_and_counts_them() {
         // /dev/full answers every write with ENOSPC.
         assert_eq!(write_all(writer(Path::new("/dev/full")), |_| ()), 3);
+    }
+
+    #[test]
+    fn whoever_ends_waits_for_the_last_line_and_not_for_a_disk_that_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("migration.log");
+        let log = Log::start(path.clone(), IntCounter::new("d", "d").unwrap()).unwrap();
+        for i in 0..100 {
+            log.write(format!("{i}\n").into_bytes());
+        }
+        log.flush(Duration::from_secs(10));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 100);
+
+        let (lines, _nobody_reads) = sync_channel(1);
+        let log = Log { lines, dropped: IntCounter::new("d", "d").unwrap() };
+        let began = std::time::Instant::now();
+        log.flush(Duration::from_millis(20));
+        assert!(began.elapsed() < Duration::from_secs(5));
     }
 }

@@ -154,6 +154,7 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("requests were still under way after {} s", DRAIN.as_secs());
     }
+    proxy.ledger.end();
     Ok(())
 }
 

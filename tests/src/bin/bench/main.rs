@@ -7,7 +7,7 @@ mod service;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rig::ours::{like_a_pve_node, sealing};
@@ -33,31 +33,51 @@ fn main() {
     let key = Keyring::new("Bench <bench@example.invalid>");
     // Made only for who asks: packing them takes longer than most parts.
     let variants = LazyCell::new(|| variants(&key));
-    let mut times = Times::new();
+    let mut found = Found::default();
     let wants = |part: &str| arguments.is_empty() || arguments.iter().any(|a| a == part);
+    // What was measured is kept after each part: a later one may fail after many minutes.
     if wants("packages") {
-        packages(&variants, ROUNDS, false, &mut times);
+        packages(&variants, ROUNDS, false, &mut found.times);
+        found.resident = resident(&variants);
+        found.write();
     }
     if wants("booted") {
-        packages(&variants, BOOTED_ROUNDS, true, &mut times);
+        packages(&variants, BOOTED_ROUNDS, true, &mut found.times);
+        found.write();
     }
     if wants("snapshots") {
-        snapshots(&mut times);
+        snapshots(&mut found.times);
+        found.write();
     }
     if wants("operators") {
-        operators(&mut times);
+        operators(&mut found.times);
+        found.write();
     }
     if wants("network") {
-        network(&mut times);
+        network(&mut found.times);
+        found.write();
     }
     if wants("gate") {
-        gate(&key, &mut times);
-        judge_installed(&key, &mut times);
-        judge_files(&key, &mut times);
+        gate(&key, &mut found.times);
+        judge_installed(&key, &mut found.times);
+        judge_files(&key, &mut found.times);
+        found.write();
     }
-    let resident = if wants("packages") { resident(&variants) } else { Vec::new() };
-    let services = if wants("service") { service::run() } else { Vec::new() };
-    report(&times, &resident, services);
+    if wants("service") {
+        found.services = service::run();
+        found.write();
+    }
+    let (lines, _) = found.report();
+    println!("{}\nwritten to dist/bench.json", lines.join("\n"));
+}
+
+/// What was measured so far.
+#[derive(Default)]
+struct Found {
+    times: Times,
+    /// KiB by the script's call.
+    resident: Vec<(String, u64)>,
+    services: Vec<serde_json::Value>,
 }
 
 struct Variant {
@@ -223,7 +243,7 @@ fn network(times: &mut Times) {
     let node = Node::with_packages(Suite::Bookworm, &["ifupdown2", "iproute2"]).with_sys();
     like_a_pve_node(&node);
     node.put_file(&dist::target_dir().join("release/pvenet"), "/usr/bin/pvenet");
-    node.sh("chmod 755 /usr/bin/pvenet; mkdir -p /etc/pve/network /var/lib/pve-network-rs /run/network").ok();
+    node.sh("chmod 755 /usr/bin/pvenet; mkdir -p /etc/pve/network /var/lib/pve-network-rs /run/network; (umask 077; : >/var/lib/pve-network-rs/lock)").ok();
     node.write("/etc/pve/network/migration.toml", "phase = \"rust-basic-write\"\nfeatures = { rust_cli = true }\n");
     node.write("/var/lib/pve-network-rs/ceiling", "rust-basic-write\n");
     for count in [10, 200, 2000, 20_000] {
@@ -260,12 +280,11 @@ fn network(times: &mut Times) {
         }
     }
     node.write("/etc/network/interfaces", bridges(200));
-    node.remove("/etc/network/interfaces.new");
     node.sh("ifreload -a").ok();
     let what = "apply of one address, 200 interfaces";
-    for round in 0..=5 {
+    for round in 0..=ROUNDS {
         for (who, command) in [
-            ("ours", "pvenet apply --yes"),
+            ("ours", "pvenet apply --yes --output json"),
             ("ifreload -a", "mv -f /etc/network/interfaces.new /etc/network/interfaces; ifreload -a"),
         ] {
             let now = node.text("/etc/network/interfaces");
@@ -273,11 +292,17 @@ fn network(times: &mut Times) {
             let next = if now.contains(one) { now.replace(one, two) } else { now.replace(two, one) };
             node.write("/etc/network/interfaces.new", next);
             let script = format!(
-                "perl -MTime::HiRes=time -e '$t = time; system(@ARGV) and die; print +(time - $t) * 1e3' sh -c '{command} >/dev/null 2>&1'"
+                "perl -MTime::HiRes=time -e '$t = time; system(@ARGV) and die qx(cat /run/said); print +(time - $t) * 1e3' sh -c '{command} >/run/out 2>/run/said'"
             );
             let took: f64 = node.sh(&script).ok().stdout.trim().parse().expect("perl prints a number");
             if round > 0 {
                 times.entry((what.to_owned(), who)).or_default().push(took);
+            }
+            if round > 0 && who == "ours" {
+                let said: serde_json::Value = serde_json::from_str(&node.text("/run/out")).expect("pvenet writes JSON");
+                let ms = |key: &str| said[key].as_f64().expect("it says how long it took");
+                let outside = ms("duration_ms") - ms("reload_ms");
+                times.entry((format!("{what}: outside ifreload"), who)).or_default().push(outside);
             }
         }
     }
@@ -444,7 +469,7 @@ fn snapshots(times: &mut Times) {
                     continue;
                 }
                 let began = Instant::now();
-                let status = Command::new("sh").arg("-ec").arg(&script).status();
+                let status = Command::new("sh").arg("-ec").arg(&script).stdout(Stdio::null()).status();
                 assert!(status.is_ok_and(|s| s.success()), "{script}");
                 if round > 0 {
                     times
@@ -463,35 +488,49 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn report(times: &Times, resident: &[(String, u64)], mut rows: Vec<serde_json::Value>) {
-    println!("{:<28} {:>10}  {:<18} {:>10} {:>8}", "median", "ours", "peer", "peer's", "ratio");
-    let names: Vec<&String> = times.keys().filter(|(_, who)| *who == "ours").map(|(what, _)| what).collect();
-    for what in names {
-        let of = |who: &str| times.iter().find(|((w, p), _)| w == what && *p == who).map(|(_, v)| median(v));
-        let Some(ours) = of("ours") else { continue };
-        let mut row = |what: &str, ours: f64, peer: &str, theirs: f64| {
-            println!("{what:<32} {ours:>10.1}  {peer:<18} {theirs:>10.1} {:>8.2}", ours / theirs);
-            rows.push(serde_json::json!({"name": what, "ours_ms": ours, "peer": peer, "peer_ms": theirs, "ratio": ours / theirs}));
-        };
-        for ((_, peer), values) in times.iter().filter(|((w, p), _)| w == what && *p != "ours") {
-            row(what, ours, peer, median(values));
-        }
-        if let (Some(bare), Some(bash)) = (of("no scripts"), of("bash")) {
-            row(&format!("{what}: what scripts add"), ours - bare, "bash", bash - bare);
-            if let Some(idle) = of("idle scripts") {
-                row(&format!("{what}: what scripts do"), ours - idle, "bash", bash - bare);
+impl Found {
+    /// The table, and the same as rows of JSON.
+    fn report(&self) -> (Vec<String>, Vec<serde_json::Value>) {
+        let mut lines =
+            vec![format!("{:<28} {:>10}  {:<18} {:>10} {:>8}", "median", "ours", "peer", "peer's", "ratio")];
+        let mut rows = self.services.clone();
+        let times = &self.times;
+        for what in times.keys().filter(|(_, who)| *who == "ours").map(|(what, _)| what) {
+            let of = |who: &str| times.iter().find(|((w, p), _)| w == what && *p == who).map(|(_, v)| median(v));
+            let Some(ours) = of("ours") else { continue };
+            let mut row = |what: &str, ours: f64, peer: &str, theirs: f64| {
+                let ratio = ours / theirs;
+                lines.push(format!("{what:<32} {ours:>10.1}  {peer:<18} {theirs:>10.1} {ratio:>8.2}"));
+                rows.push(
+                    serde_json::json!({"name": what, "ours_ms": ours, "peer": peer, "peer_ms": theirs, "ratio": ratio}),
+                );
+            };
+            for ((_, peer), values) in times.iter().filter(|((w, p), _)| w == what && *p != "ours") {
+                row(what, ours, peer, median(values));
+            }
+            if let (Some(bare), Some(bash)) = (of("no scripts"), of("bash")) {
+                row(&format!("{what}: what scripts add"), ours - bare, "bash", bash - bare);
+                if let Some(idle) = of("idle scripts") {
+                    row(&format!("{what}: what scripts do"), ours - idle, "bash", bash - bare);
+                }
+            }
+            if times.keys().filter(|(w, _)| w == what).count() == 1 {
+                lines.push(format!("{what:<32} {ours:>10.1}"));
+                rows.push(serde_json::json!({"name": what, "ours_ms": ours}));
             }
         }
+        let hook = std::fs::metadata(dist::hook()).map_or(0, |m| m.len());
+        lines.push(format!("hook: {hook} bytes"));
+        rows.push(serde_json::json!({"name": "hook size", "ours_bytes": hook}));
+        for (call, kib) in &self.resident {
+            lines.push(format!("{call}: {kib} KiB"));
+            rows.push(serde_json::json!({"name": call, "ours_kib": kib}));
+        }
+        (lines, rows)
     }
-    let hook = std::fs::metadata(dist::hook()).map_or(0, |m| m.len());
-    println!("hook: {hook} bytes");
-    rows.push(serde_json::json!({"name": "hook size", "ours_bytes": hook}));
-    for (call, kib) in resident {
-        println!("{call}: {kib} KiB");
-        rows.push(serde_json::json!({"name": call, "ours_kib": kib}));
+
+    fn write(&self) {
+        let text = serde_json::to_string_pretty(&self.report().1).expect("numbers are JSON");
+        std::fs::write(dist::workspace().join("dist/bench.json"), text + "\n").expect("dist is writable");
     }
-    let path = dist::workspace().join("dist/bench.json");
-    let text = serde_json::to_string_pretty(&rows).expect("numbers are JSON");
-    std::fs::write(&path, text + "\n").expect("dist is writable");
-    println!("written to dist/bench.json");
 }
