@@ -3,6 +3,7 @@
 
 #![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
 
+pub mod markup;
 pub mod redact;
 pub mod screen;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cli::markup::escaped;
 use host::Timestamp;
 
 use crate::compare::Difference;
@@ -97,19 +98,4 @@ fn class(verdict: Judgement) -> &'static str {
         Judgement::Inconclusive => "inconclusive",
         Judgement::LeftToPerl => "left",
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
