@@ -6,7 +6,7 @@ use cli::markup::escaped;
 use host::Timestamp;
 
 use crate::compare::Difference;
-use crate::report::{Asked, Judgement, Report, median, short};
+use crate::report::{Asked, Endpoint, Judgement, Report, median, short};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1b1b;background:#fff}\
 table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;padding:.3em .7em;border-bottom:1px solid #ddd;vertical-align:top}\
@@ -54,7 +54,7 @@ pub(crate) fn page(report: &Report) -> String {
         }
         out.push_str("</ul>\n");
     }
-    type Of = fn(&crate::Endpoint) -> &Vec<Difference>;
+    type Of = fn(&Endpoint) -> &Vec<Difference>;
     let lists: [(&str, Of); 3] = [
         ("Differences", |e| &e.differences),
         ("Stricter than Perl on purpose", |e| &e.stricter),

@@ -19,5 +19,3 @@ mod run;
 mod writes;
 
 pub use cli::{cli, main, with};
-pub use compare::{Answer, Difference, Kind, Outcome, Verdict, compare};
-pub use report::{Asked, Endpoint, Judgement, Report, SCHEMA_VERSION};

@@ -30,4 +30,4 @@ mod validate;
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
 pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration, stanzas};
-pub use validate::{Finding, Severity, validate, validate_settings};
+pub use validate::{Finding, Severity, validate};

@@ -44,7 +44,7 @@ mod compress;
 pub mod control;
 #[cfg(feature = "container")]
 pub mod deb;
-pub mod escape;
+mod escape;
 pub mod hex;
 pub mod installed;
 pub mod manifest;

@@ -34,6 +34,5 @@ mod server;
 mod socket;
 mod standing;
 
-pub use health::{Health, SCHEMA_VERSION};
 pub use options::{DAEMON, Identity, cli};
 pub use run::main;

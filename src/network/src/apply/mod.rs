@@ -31,7 +31,7 @@ use crate::Node;
 use decide::{Facts, Move, Who, decide};
 use record::{Record, Wish};
 
-pub use run::{Applied, Asked, Order, Progress, candidates, run};
+pub use run::{Asked, Order, Progress, candidates, run};
 
 /// What this is called in the journal.
 pub const TOOL: &str = "pvenet";
