@@ -13,7 +13,7 @@
 //!
 //! It never repeats a request, follows no redirection, takes no proxy from the environment, and never trusts in a
 //! certificate that it was not given. It is not the middleware's way to Perl, which keeps connections, pins certificates
-//! and has to know whether a request was sent: that is `service::migration`.
+//! and has to know whether a request was sent: that is `service::middleware`.
 
 mod server;
 mod tls;

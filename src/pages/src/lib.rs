@@ -39,7 +39,7 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
                 user(contract::cli()),
                 user(canary::cli()),
                 daemon(service::cli()),
-                daemon(service::migration::cli()),
+                daemon(service::middleware::cli()),
             ],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),

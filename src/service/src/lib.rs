@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The daemon answers Proxmox's API of a node's network, in the room `daemon`; the middleware, which decides who is
-//! asked, has a room of its own, [`migration`](mod@migration). What both share is how they live:
+//! asked, has a room of its own, [`middleware`]. What both share is how they live:
 //!
 //! - **One socket, one owner.** A socket that a dead process left is replaced, one that answers is
 //!   somebody's and is left alone.
@@ -27,7 +27,7 @@ mod busy;
 mod daemon;
 mod health;
 mod log;
-pub mod migration;
+pub mod middleware;
 mod options;
 mod run;
 mod server;
