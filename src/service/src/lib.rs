@@ -3,7 +3,11 @@
 //! ```text
 //!   options ─► run ─┬─► socket             one owner, removed at the end
 //!                   ├─► systemd            READY=1 once bound, STOPPING=1 before draining
-//!                   └─► server ─► health ─► standing ─► phase, host
+//!                   └─► server ─┬─► health ─► standing ─► phase, host
+//!                               └─► daemon ─► network::serve
+//!
+//!   callers ─► middleware ─┬─► Rust: the daemon's socket
+//!                          └─► Perl: https
 //! ```
 //!
 //! The daemon answers Proxmox's API of a node's network, in the room `daemon`; the middleware, which decides who is
