@@ -165,7 +165,7 @@ pub struct Operation {
 impl Operation {
     /// Whether it made a configuration the running one, rather than noting a pending change: as the exporter tells it
     /// (`service`, `migration/journal.rs`).
-    pub fn is_apply(&self) -> bool {
+    pub(crate) fn is_apply(&self) -> bool {
         self.interfaces || self.files == 0
     }
 

@@ -13,25 +13,25 @@
 //! [`Facts`](facts::Facts); whoever has them can judge again, without the node.
 //!
 //! It never raises a phase, never writes network configuration, and never talks to another node: `migration-ctl
-//! promote` asks it and acts. [`watch`] looks at alerts, and lowers this node's phase if it is told to.
+//! promote` asks it and acts. `watch` looks at alerts, and lowers this node's phase if it is told to.
 //!
 //! | to add | look at |
 //! |---|---|
 //! | a rule | [`gate`], with a row in `gate/tests` |
-//! | a threshold | [`gate::limits`] |
+//! | a threshold | `gate::limits` |
 //! | a source | [`read`], [`facts`] |
 //! | an alert that takes a node down | `debian/prometheus/rules.yml`: `demote: "yes"` |
 
-pub mod alerts;
+mod alerts;
 pub mod evidence;
 pub mod facts;
 pub mod gate;
-pub mod keys;
-pub mod latency;
+mod keys;
+mod latency;
 pub mod read;
-pub mod report;
+mod report;
 pub mod shown;
-pub mod watch;
+mod watch;
 
 mod cli;
 

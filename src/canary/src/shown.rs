@@ -26,7 +26,7 @@ pub fn line(verdict: &Verdict) -> String {
 }
 
 /// The names of the checks that decided.
-pub fn deciding(verdict: &Verdict) -> String {
+pub(crate) fn deciding(verdict: &Verdict) -> String {
     let names = verdict.checks.iter().filter(|c| c.verdict == verdict.verdict).map(|c| c.name.as_str());
     names.collect::<Vec<_>>().join(", ")
 }

@@ -1,8 +1,21 @@
 //! What the command lines of our programs have in common: data on standard output, errors in one
-//! line on standard error, exit codes by kind. Never linked into the maintainer script.
+//! line on standard error, exit codes by kind.
+//!
+//! ```text
+//!   main ─► Result ─┬─► out     data: as --output says, in tables by screen ─► standard output
+//!                   ├─► note!   what is worth saying beside it ─────────────┐
+//!                   └─► end     an error, one line; its kind is the exit ───┴─► standard error
+//!
+//!   text ─┬─► redact   what goes to strangers: without what looks like a secret
+//!         └─► markup   what stands in HTML, SVG or XML
+//! ```
+//!
+//! It knows no program's work, never decides what is said, and never panics because nobody hears it. It is never linked
+//! into the maintainer script, which reads its arguments by hand.
 
 #![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
 
+pub mod markup;
 pub mod redact;
 pub mod screen;
 

@@ -1,20 +1,11 @@
 //! One request: a GET, to Perl's https or to the Rust daemon's socket; a write, to a daemon's socket alone.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use client::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use client::{Bytes, Method, Request, Response, Server, StatusCode, Tls, Unusable, Uri};
 use host::{Error, IoContext, Result};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 
 use crate::compare::Answer;
 
@@ -26,17 +17,10 @@ const BODY: usize = 16 << 20;
 const BASE: &str = "/api2/json";
 
 /// Who is asked.
-pub(crate) enum Side {
-    /// Proxmox's own API.
-    Perl {
-        /// The name that its certificate has to be for.
-        host: String,
-        port: u16,
-        connector: TlsConnector,
-        authorization: Option<HeaderValue>,
-    },
-    /// The daemon.
-    Rust(PathBuf),
+pub(crate) struct Side {
+    server: Server,
+    /// Perl's; the daemon's socket is for those who may.
+    authorization: Option<HeaderValue>,
 }
 
 /// What came back.
@@ -61,28 +45,16 @@ impl Side {
         let (Some(host), true) = (uri.host(), plain) else {
             return Err(Error::of(host::Kind::Usage, format!("{url} is not of the form https://NODE:8006")));
         };
-        let doing = || format!("cannot read the certificates in {}", ca.display());
-        let mut roots = rustls::RootCertStore::empty();
-        let pem = std::fs::read(ca).doing(doing)?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|e| Error::new(format!("{}: {e}", doing())))?;
-            roots.add(certificate).map_err(|e| Error::new(format!("{}: {e}", doing())))?;
-        }
-        if roots.is_empty() {
-            return Err(Error::new(format!("{}: there is none", doing())));
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Error::new(format!("cannot set up TLS: {e}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::Perl {
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(8006),
-            connector: TlsConnector::from(Arc::new(config)),
-            authorization: token.map(authorization).transpose()?,
-        })
+        let tls = Tls::trusting(ca, Unusable::Refused)?;
+        let port = uri.port_u16().unwrap_or(8006);
+        let name = format!("https://{}:{port}", host.trim_matches(['[', ']']));
+        let server = Server::at(name, host, port, Some(tls));
+        Ok(Self { server, authorization: token.map(authorization).transpose()? })
+    }
+
+    /// The daemon that answers at `socket`.
+    pub(crate) fn rust(socket: &Path) -> Self {
+        Self { server: Server::socket(socket), authorization: None }
     }
 
     /// Asks for `path`, which begins behind `/api2/json`.
@@ -90,40 +62,13 @@ impl Side {
     /// # Errors
     /// It can't be reached, its certificate is not the cluster's, or it does not answer in time.
     pub(crate) async fn ask(&self, path: &str) -> Result<Reply> {
-        replied(&self.name(), self.once(path)).await
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Perl { host, port, .. } => format!("https://{host}:{port}"),
-            Self::Rust(socket) => socket.display().to_string(),
-        }
-    }
-
-    async fn once(&self, path: &str) -> Result<(StatusCode, bool, Bytes)> {
         let mut request = Request::get(format!("{BASE}{path}"))
-            .body(Full::<Bytes>::default())
+            .body(Bytes::new())
             .map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
-        let reach = || format!("cannot reach {}", self.name());
-        match self {
-            Self::Rust(socket) => {
-                request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-                talk(UnixStream::connect(socket).await.doing(reach)?, request, &self.name()).await
-            }
-            Self::Perl { host, port, connector, authorization } => {
-                let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-                if let Ok(value) = HeaderValue::from_str(&authority) {
-                    request.headers_mut().insert(HOST, value);
-                }
-                if let Some(value) = authorization {
-                    request.headers_mut().insert(AUTHORIZATION, value.clone());
-                }
-                let name = ServerName::try_from(host.clone()).map_err(|e| Error::new(format!("{host}: {e}")))?;
-                let stream = TcpStream::connect((host.as_str(), *port)).await.doing(reach)?;
-                let stream = connector.connect(name, stream).await.doing(reach)?;
-                talk(stream, request, &self.name()).await
-            }
+        if let Some(value) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
+        replied(&self.server, request).await
     }
 }
 
@@ -132,48 +77,29 @@ impl Side {
 /// # Errors
 /// It can't be reached, or does not answer in time.
 pub(crate) async fn write(socket: &Path, method: &str, path: &str, form: String) -> Result<Reply> {
-    let name = socket.display().to_string();
     let method = Method::from_bytes(method.as_bytes()).map_err(|e| Error::new(format!("{method}: {e}")))?;
     let mut request = Request::builder().method(method).uri(format!("{BASE}{path}"));
-    request = request.header(HOST, HeaderValue::from_static("localhost"));
     if !form.is_empty() {
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     }
-    let request = request.body(Full::from(form)).map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
-    let once = async {
-        let stream = UnixStream::connect(socket).await.doing(|| format!("cannot reach {name}"))?;
-        talk(stream, request, &name).await
-    };
-    replied(&name, once).await
+    let request = request.body(Bytes::from(form)).map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
+    replied(&Server::socket(socket), request).await
 }
 
 /// Waits for an answer, but not for ever.
-async fn replied(whom: &str, once: impl Future<Output = Result<(StatusCode, bool, Bytes)>>) -> Result<Reply> {
+async fn replied(server: &Server, request: Request<Bytes>) -> Result<Reply> {
     let begin = Instant::now();
-    let asked = tokio::time::timeout(PATIENCE, once).await;
-    let late = |_| Error::new(format!("{whom} has not answered for {} s", PATIENCE.as_secs()));
-    let (status, left, body) = asked.map_err(late)??;
-    let took = begin.elapsed();
-    let parsed = serde_json::from_slice(&body);
-    let odd = parsed.as_ref().err().map(|e: &serde_json::Error| format!("the body is no JSON: {e}"));
-    let answer = Answer { status: status.as_u16(), body: parsed.unwrap_or_default() };
-    Ok(Reply { answer, odd, left, took })
+    let response = client::within(PATIENCE, server.name(), server.ask(request, BODY)).await?;
+    Ok(reply(&response, begin.elapsed()))
 }
 
-async fn talk<S>(stream: S, request: Request<Full<Bytes>>, whom: &str) -> Result<(StatusCode, bool, Bytes)>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |e: &dyn std::fmt::Display| Error::new(format!("{whom} broke off: {e}"));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
-    let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
+fn reply(response: &Response<Bytes>, took: Duration) -> Reply {
     let status = response.status();
     let nothing = response.headers().get("pve-network-touched").is_some_and(|value| value == "nothing");
-    let body = Limited::new(response.into_body(), BODY).collect().await.map_err(|e| failed(&e))?.to_bytes();
-    connection.abort();
-    Ok((status, status == StatusCode::NOT_IMPLEMENTED && nothing, body))
+    let parsed = serde_json::from_slice(response.body());
+    let odd = parsed.as_ref().err().map(|e: &serde_json::Error| format!("the body is no JSON: {e}"));
+    let answer = Answer { status: status.as_u16(), body: parsed.unwrap_or_default() };
+    Reply { answer, odd, left: status == StatusCode::NOT_IMPLEMENTED && nothing, took }
 }
 
 /// `USER@REALM!NAME=SECRET` from a file that others can't read.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use ::cli::out;
 use clap::{CommandFactory, Parser};
-use host::{Clock, Error, IoContext, Kind, Result, Root, files};
+use host::{Clock, Error, Kind, Result, Root, files};
 
 use crate::ask::Side;
 use crate::html;
@@ -121,14 +121,12 @@ fn reads(cli: &Cli, node: String, seed: u64, tell: impl FnMut(usize, usize)) -> 
         node,
         perl: Side::perl(&cli.perl_url, &cli.ca, cli.token_file.as_deref())?,
         perl_url: cli.perl_url.clone(),
-        rust: Side::Rust(cli.socket.clone()),
+        rust: Side::rust(&cli.socket),
         endpoints: cli.endpoints.clone(),
         rounds: cli.rounds,
         seed,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.doing(|| "cannot set up the event loop")?;
-    runtime.block_on(run(&asked, tell)).map_err(|e| Error::of(Kind::Inconclusive, e.to_string()))
+    client::run(run(&asked, tell)).map_err(|e| Error::of(Kind::Inconclusive, e.to_string()))
 }
 
 fn ended(report: &Report) -> Result<()> {

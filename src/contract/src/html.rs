@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use cli::markup::escaped;
 use host::Timestamp;
 
 use crate::compare::Difference;
-use crate::report::{Asked, Judgement, Report, median, short};
+use crate::report::{Asked, Endpoint, Judgement, Report, median, short};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1b1b;background:#fff}\
 table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;padding:.3em .7em;border-bottom:1px solid #ddd;vertical-align:top}\
@@ -53,7 +54,7 @@ pub(crate) fn page(report: &Report) -> String {
         }
         out.push_str("</ul>\n");
     }
-    type Of = fn(&crate::Endpoint) -> &Vec<Difference>;
+    type Of = fn(&Endpoint) -> &Vec<Difference>;
     let lists: [(&str, Of); 3] = [
         ("Differences", |e| &e.differences),
         ("Stricter than Perl on purpose", |e| &e.stricter),
@@ -97,19 +98,4 @@ fn class(verdict: Judgement) -> &'static str {
         Judgement::Inconclusive => "inconclusive",
         Judgement::LeftToPerl => "left",
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

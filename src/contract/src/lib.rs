@@ -7,8 +7,8 @@
 //!        └─► writes            the same for writes, in scratch copies of what they write
 //! ```
 //!
-//! It changes nothing of the node. Where Perl's own two answers differ there is noise, and what it hides is listed. Nothing compared
-//! is never a pass.
+//! It never changes anything of the node. Where Perl's own two answers differ there is noise, and what it hides is listed.
+//! Nothing compared is never a pass.
 
 mod ask;
 mod cli;
@@ -19,5 +19,3 @@ mod run;
 mod writes;
 
 pub use cli::{cli, main, with};
-pub use compare::{Answer, Difference, Kind, Outcome, Verdict, compare};
-pub use report::{Asked, Endpoint, Judgement, Report, SCHEMA_VERSION};

@@ -257,7 +257,7 @@ pub fn move_tree(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies a file, link or folder with owners, modes, times and attributes.
-pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     let (what, content) = entry::read(from)?;
     match (&what, content) {
         (What::Dir { meta }, _) => {

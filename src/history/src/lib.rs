@@ -30,7 +30,7 @@ mod store;
 mod transaction;
 mod watched;
 
-pub use change::{copy_tree, move_tree};
+pub use change::move_tree;
 pub use entry::{Entry, FILE_LIMIT, Meta, What, digest_at, read};
 pub use journal::Journal;
 pub use operation::{Operation, Prepared, accept, finish, new_id, take_back};

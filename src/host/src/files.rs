@@ -274,14 +274,6 @@ pub fn free_room(path: &Path) -> Result<(u64, u64)> {
     Ok((stat.f_bavail.saturating_mul(stat.f_frsize), inodes))
 }
 
-/// Whether `path` was last changed more than `seconds` ago, by the system's clock.
-pub fn older_than(meta: &fs::Metadata, seconds: u64) -> bool {
-    meta.modified()
-        .ok()
-        .and_then(|m| SystemTime::now().duration_since(m).ok())
-        .is_some_and(|age| age.as_secs() > seconds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,8 @@
 //! functions are run by cargo-fuzz (guided by coverage, for minutes or nights) and by proptest (in
 //! every `cargo test`), and what the fuzzer once found lies in `fuzz/seeds` and is tried by both.
 //!
-//! Nothing of this ships: the crate is for tests.
+//! Nothing of this ships: the crate is for tests. It never says what is right to do with an input, only what is wrong with
+//! whatever was done.
 
 pub mod called;
 pub mod container;

@@ -21,7 +21,7 @@ use rustix::thread::UnshareFlags;
 const WORKSHOP: &str = "/tmp";
 
 /// Moves the calling thread into namespaces of its own; children it starts are born into them.
-pub fn leave_the_host() -> Result<()> {
+pub(crate) fn leave_the_host() -> Result<()> {
     let all = UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWUTS

@@ -38,7 +38,7 @@ pub struct Context {
 
 impl Context {
     /// Reads dpkg's environment, our name, and the policy that we carry.
-    pub fn from_dpkg() -> Result<Self> {
+    pub(crate) fn from_dpkg() -> Result<Self> {
         let executable = host::executable();
         let name = env::var("DPKG_MAINTSCRIPT_NAME").unwrap_or_default();
         let (script, naming) = identify(&name, &executable)?;
@@ -71,12 +71,12 @@ impl Context {
     }
 
     /// Where dpkg has put the control files of the version to come.
-    pub fn tmp_ci(&self) -> PathBuf {
+    pub(crate) fn tmp_ci(&self) -> PathBuf {
         self.admindir.join("tmp.ci")
     }
 
     /// Whether this script runs from `info/` rather than from `tmp.ci`.
-    pub fn is_installed(&self) -> bool {
+    pub(crate) fn is_installed(&self) -> bool {
         matches!(self.control.1, Naming::Info(_))
     }
 }

@@ -117,7 +117,7 @@ impl Resume {
     const FILE: &'static str = "resume.json";
 
     /// Remembers the phases from before, unless an earlier failure's are remembered already.
-    pub fn remember(store: &Store, ceiling: Phase, node_phase: Phase) -> Result<()> {
+    pub(crate) fn remember(store: &Store, ceiling: Phase, node_phase: Phase) -> Result<()> {
         if store.path(Self::FILE).exists() {
             return Ok(());
         }

@@ -56,7 +56,7 @@ impl std::fmt::Display for Opened {
 pub const LIMIT: usize = 5;
 
 /// Within which time, in milliseconds.
-pub const WINDOW: u64 = 60_000;
+const WINDOW: u64 = 60_000;
 
 /// Failures closer together than this, in milliseconds, are one.
 const APART: u64 = 1_000;

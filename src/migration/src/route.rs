@@ -8,7 +8,7 @@
 use phase::What;
 
 /// Longest target that is looked at, in bytes. pveproxy takes 8 KiB for a whole head.
-pub const LONGEST_TARGET: usize = 8 * 1024;
+pub(crate) const LONGEST_TARGET: usize = 8 * 1024;
 
 /// Longest interface name of Proxmox's format `pve-iface`.
 const LONGEST_IFACE: usize = 20;

@@ -127,7 +127,7 @@ impl Configuration {
 
     /// Whether anything gives the node an address that others can reach: a static one, or a
     /// method by which it obtains one (DHCP, router advertisements, PPP).
-    pub fn is_addressed(&self) -> bool {
+    pub(crate) fn is_addressed(&self) -> bool {
         let obtains =
             |iface: &Iface| matches!(iface.method.as_deref(), Some("dhcp" | "dhcp6" | "auto" | "ppp" | "bootp"));
         self.stanzas().any(|(_, iface)| obtains(iface)) || self.found().any(|(ip, ..)| !ip.is_loopback())

@@ -1,10 +1,14 @@
-//! What a node's network files say, as far as *going back* has to understand it. No I/O.
+//! What a node's network files say: to whoever goes back, and to whoever shows and changes them as Proxmox does. It never
+//! reads or writes a file, and never asks the kernel: bytes come in, and bytes go out.
 //!
 //! ```text
 //!   bytes of one file ──► interfaces::parse ──► Interfaces      (stanzas, lines)
 //!   NetworkFiles      ──► configuration     ──► Configuration   (follows `source`)
 //!   a guest's config  ──► guests::bridges_of
 //!   before, after     ──► check             ──► Ok or a Refusal
+//!
+//!   bytes, Links      ──► proxmox::read     ──► Network ──► (changes) ──► proxmox::write ──► bytes, or a Fault
+//!                    └──► validate          ──► Findings        (all at once, each with a way out)
 //! ```
 //!
 //! A restore is worth nothing if it cuts the node off, so [`check`] compares the files as they are
@@ -30,4 +34,4 @@ mod validate;
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
 pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration, stanzas};
-pub use validate::{Finding, Severity, validate, validate_settings};
+pub use validate::{Finding, Severity, validate};

@@ -4,11 +4,10 @@
 
 mod addresses;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interfaces::{self, Iface, Kind as StanzaKind, Opt};
-use crate::proxmox::{Flavour, Interface, Kind, Links, Network, Value, read, refusal};
+use crate::proxmox::{Flavour, Kind, Links, Network, read, refusal};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,29 +98,6 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
     }
     found.sort_by(|a, b| (a.line, a.code, &a.interface).cmp(&(b.line, b.code, &b.interface)));
     found
-}
-
-/// What a caller wants to set, before it is written: text that would become a line of its own.
-pub fn validate_settings(name: &str, interface: &Interface) -> Vec<Finding> {
-    let bad = |text: &str| text.chars().any(|c| c.is_control() && c != '\t');
-    let texts = interface.settings.iter().flat_map(|(key, value)| {
-        let all: Vec<&str> = match value {
-            Value::Text(text) if key.starts_with("comments") => text.split('\n').collect(),
-            Value::Text(text) => vec![text],
-            Value::List(list) => list.iter().map(String::as_str).collect(),
-            Value::Number(_) | Value::Nothing => Vec::new(),
-        };
-        all.into_iter().map(move |text| (key, text))
-    });
-    let finding = |(key, _): (&Cow<'static, str>, &str)| Finding {
-        code: "PVN040",
-        severity: Severity::Error,
-        line: None,
-        interface: name.to_owned(),
-        what: format!("{key} has a line break or another control character: it would become a line of its own"),
-        fix: format!("give {key} in one line"),
-    };
-    texts.filter(|(_, text)| bad(text)).map(finding).collect()
 }
 
 struct Check<'a, 'n> {

@@ -75,13 +75,3 @@ fn whole_files() {
     let unreadable = validate(b"auto lo\n\xff", &Links::default());
     assert_eq!((unreadable[0].code, unreadable[0].line), ("PVN001", Some(2)));
 }
-
-#[test]
-fn a_setting_that_would_become_a_line_of_its_own() {
-    let mut interface = Interface::default();
-    interface.settings.insert("ovs_options".into(), Value::Text("tag=5\n\tpost-up reboot".into()));
-    interface.settings.insert("comments".into(), Value::Text("one\ntwo\n".into()));
-    let all = validate_settings("eno1", &interface);
-    assert_eq!(all.iter().map(|f| f.code).collect::<Vec<_>>(), ["PVN040"]);
-    assert!(all[0].what.starts_with("ovs_options"));
-}

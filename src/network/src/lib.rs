@@ -17,7 +17,7 @@
 //!   files   where all of them find the files, what a reload would make of these, Proxmox's lock
 //! ```
 //!
-//! There are two ways to apply. [`apply`] is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
+//! There are two ways to apply. `apply` is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
 //! back, and the baseline that the first is measured against. The node's phase and the feature `rust_cli` decide.
 //!
 //! Every apply is journaled before anything changes, so that what Perl wrote is known as Perl's and
@@ -29,10 +29,10 @@
 
 pub mod answer;
 pub mod api;
-pub mod apply;
+mod apply;
 pub mod fate;
 pub mod files;
-pub mod kernel;
+mod kernel;
 pub mod legacy;
 pub mod links;
 pub mod pvenet;

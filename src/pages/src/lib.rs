@@ -1,11 +1,11 @@
 //! What the packages say about their programs, made from the programs' own command lines.
 //!
 //! ```text
-//!   OUTDIR/<package>/man1/*.1 man8/*.8      one page a command and subcommand
-//!                    bash/ zsh/ fish/       completions, under the names each shell looks for
+//!   cli() of each program ─┬─► man          OUTDIR/<package>/man1/*.1 man8/*.8   one page a command and subcommand
+//!    (clap's own tree)     └─► completions                   bash/ zsh/ fish/    under the names each shell looks for
 //! ```
 //!
-//! Nothing here knows what a program does: a flag is documented where it is defined, and so can't
+//! It never runs a program, and nothing here knows what one does: a flag is documented where it is defined, and so can't
 //! be documented wrongly here. The same programs give the same bytes; no clock and no environment
 //! is asked. The folders named above are made anew on each run, for a page whose command is gone
 //! would be packaged along with the others.
@@ -39,7 +39,7 @@ fn packages() -> Vec<(&'static str, Vec<Program>)> {
                 user(contract::cli()),
                 user(canary::cli()),
                 daemon(service::cli()),
-                daemon(service::migration::cli()),
+                daemon(service::middleware::cli()),
             ],
         ),
         ("debseal", vec![user(debseal::cli::cli())]),

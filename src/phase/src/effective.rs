@@ -146,7 +146,7 @@ pub fn effective(cluster: impl Into<Said>, ceiling: impl Into<Said>) -> Effectiv
 
 /// Reads both files and says in which phase `node` is. Never fails: what can't be read is among
 /// the reasons. Callers that know `/etc/pve` to be unmounted use [`effective`] instead.
-pub fn read_effective(migration_toml: &Path, ceiling: &Path, node: &str) -> Effective {
+pub(crate) fn read_effective(migration_toml: &Path, ceiling: &Path, node: &str) -> Effective {
     let cluster = read_migration(migration_toml).map(|file| file.map(|m| m.node_phase(node)));
     effective(cluster, read_ceiling(ceiling))
 }

@@ -21,7 +21,7 @@
 //!
 //! Anything that can't be read or understood means `perl-only`, with the reason: a typing mistake
 //! must never promote. All decisions are pure functions; only [`Switch`] and [`History`] write, and only
-//! [`read_migration`], [`read_ceiling`] and [`read_effective`] read from disk besides.
+//! [`read_migration`] and [`read_ceiling`] read from disk besides.
 
 pub mod ceiling;
 pub mod change;
@@ -44,7 +44,7 @@ pub use allows::{What, allows};
 pub use ceiling::read_ceiling;
 pub use change::{Plan, Wish};
 pub use config::{Features, Migration, read_migration};
-pub use effective::{Effective, Reason, Said, effective, read_effective};
+pub use effective::{Effective, Reason, Said, effective};
 pub use history::History;
 pub use machine::{Done, Machine, Request};
 pub use name::{Phase, step_allowed};

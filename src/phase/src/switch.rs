@@ -8,10 +8,11 @@ use host::files::{self, Attributes};
 use host::{Clock, Cluster, Error, Result, Root, cluster};
 
 use crate::change::{Facts, Plan, Seen, Wish, plan};
+use crate::effective::read_effective;
 use crate::machine::{Disk, Done, Machine, Request};
 use crate::{
     Effective, Event, History, OpenOverride, Override, Phase, Said, Who, ceiling, config, effective, history,
-    read_effective, step_allowed,
+    step_allowed,
 };
 
 /// Where a node's phase is written.

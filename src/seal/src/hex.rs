@@ -23,7 +23,7 @@ pub fn sha256_reader(reader: &mut (impl std::io::Read + ?Sized)) -> std::io::Res
 }
 
 /// Whether `text` is a SHA-256 as [`sha256`] writes it.
-pub fn is_sha256(text: &str) -> bool {
+pub(crate) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

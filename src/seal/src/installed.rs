@@ -53,7 +53,7 @@ pub enum Severity {
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The path as the package names it, escaped as by [`crate::escape`].
+    /// The path as the package names it, escaped as by [`host::escape`].
     pub path: String,
     /// How bad it is.
     pub severity: Severity,

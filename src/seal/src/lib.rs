@@ -26,6 +26,12 @@
 //! | `tmp.ci`, by the version that is installed | `manifest-sig` | [`unpacked`] |
 //! | on disk, in `postinst` and any time later | `manifest` | [`installed`] |
 //!
+//! ```text
+//!   .deb ─► ar ─► tarball ─► control, manifest ─┐
+//!   tmp.ci, dpkg's info folder ─► unpacked ─────┼─► openpgp, by keys of policy or trailer ─► Verified, or exit code 6
+//!   files on disk ─► installed ─────────────────┴─► manifest ─► Findings
+//! ```
+//!
 //! Whose signatures count is said by the admin ([`policy`]), else by the keys that the installed
 //! version carries. They are judged by [`openpgp`] in one implementation everywhere.
 //!
@@ -44,7 +50,7 @@ mod compress;
 pub mod control;
 #[cfg(feature = "container")]
 pub mod deb;
-pub mod escape;
+mod escape;
 pub mod hex;
 pub mod installed;
 pub mod manifest;

@@ -84,7 +84,7 @@ pub enum Kind {
 /// One path of the payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Absolute, escaped as by [`crate::escape`].
+    /// Absolute, escaped as by [`host::escape`].
     pub path: String,
     /// What it is.
     pub kind: Kind,
@@ -170,7 +170,7 @@ impl Manifest {
     /// Whether `files` are exactly the control files listed here; the first difference is the error.
     /// `manifest` and `manifest-sig` are left out of `files`. Modes are compared where
     /// `with_modes` says that the files still have those of the archive.
-    pub fn check_control(&self, files: &[ControlFile], with_modes: bool) -> Result<()> {
+    pub(crate) fn check_control(&self, files: &[ControlFile], with_modes: bool) -> Result<()> {
         for file in files {
             let name = escape::escape(file.name.as_bytes());
             let Some(listed) = self.control.iter().find(|l| l.name == file.name) else {
@@ -196,7 +196,8 @@ impl Manifest {
     }
 
     /// Whether `found` is exactly the payload listed here, in the same order.
-    pub fn check_payload(&self, found: &[Entry]) -> Result<()> {
+    #[cfg(feature = "container")]
+    pub(crate) fn check_payload(&self, found: &[Entry]) -> Result<()> {
         let differ = self.payload.iter().zip(found).find(|(l, f)| l != f);
         if let Some((listed, found)) = differ {
             return Err(refused(match listed.path == found.path {
@@ -215,7 +216,7 @@ impl Manifest {
     }
 
     /// Whether package, version and architecture are those of the control file.
-    pub fn check_identity(&self, control: &control::Control) -> Result<()> {
+    pub(crate) fn check_identity(&self, control: &control::Control) -> Result<()> {
         for (what, ours, theirs) in [
             ("package", self.package.as_str(), control.package()),
             ("version", self.version.as_str(), control.version()),
@@ -270,6 +271,7 @@ impl Manifest {
     }
 }
 
+#[cfg(feature = "container")]
 fn difference(listed: &Entry, found: &Entry) -> String {
     let show = |t: &Option<String>| t.clone().unwrap_or_else(|| "nothing".into());
     if listed.kind != found.kind {
@@ -287,7 +289,7 @@ fn difference(listed: &Entry, found: &Entry) -> String {
 }
 
 /// A name that dpkg keeps in its info folder: no dot, no slash, nothing that a terminal obeys.
-pub fn is_control_name(name: &str) -> bool {
+pub(crate) fn is_control_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_+".contains(c);
     !name.is_empty() && name.len() <= 100 && !name.starts_with('-') && name.chars().all(plain)
 }

@@ -28,7 +28,7 @@ pub use packets::{SignatureInfo, describe};
 pub use verify::Verifier;
 
 /// A signature dated further ahead than this many seconds is refused: a clock is wrong.
-pub const CLOCK_TOLERANCE: u64 = 600;
+pub(crate) const CLOCK_TOLERANCE: u64 = 600;
 
 /// Certificates whose signatures count.
 #[derive(Debug, Clone, Default)]

@@ -3,11 +3,15 @@
 //! ```text
 //!   options ─► run ─┬─► socket             one owner, removed at the end
 //!                   ├─► systemd            READY=1 once bound, STOPPING=1 before draining
-//!                   └─► server ─► health ─► standing ─► phase, host
+//!                   └─► server ─┬─► health ─► standing ─► phase, host
+//!                               └─► daemon ─► network::serve
+//!
+//!   callers ─► middleware ─┬─► Rust: the daemon's socket
+//!                          └─► Perl: https
 //! ```
 //!
 //! The daemon answers Proxmox's API of a node's network, in the room `daemon`; the middleware, which decides who is
-//! asked, has a room of its own, [`migration`](mod@migration). What both share is how they live:
+//! asked, has a room of its own, [`middleware`]. What both share is how they live:
 //!
 //! - **One socket, one owner.** A socket that a dead process left is replaced, one that answers is
 //!   somebody's and is left alone.
@@ -27,13 +31,12 @@ mod busy;
 mod daemon;
 mod health;
 mod log;
-pub mod migration;
+pub mod middleware;
 mod options;
 mod run;
 mod server;
 mod socket;
 mod standing;
 
-pub use health::{Health, SCHEMA_VERSION};
 pub use options::{DAEMON, Identity, cli};
 pub use run::main;

@@ -85,7 +85,7 @@ pub(crate) struct Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::MIDDLEWARE;
+    use crate::middleware::MIDDLEWARE;
     use std::path::Path;
 
     fn settings(identity: Identity, args: &[&str]) -> Settings {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_command_lines_are_sound() {
         cli().debug_assert();
-        crate::migration::cli().debug_assert();
+        crate::middleware::cli().debug_assert();
     }
 
     #[test]

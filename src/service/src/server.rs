@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use crate::busy::Busy;
-use crate::health::Reporter;
+use crate::health::{Reporter, SCHEMA_VERSION};
 
 /// Connections at a time; further ones wait in the kernel's backlog.
 const CONNECTIONS: usize = 64;
@@ -82,7 +82,7 @@ fn refusal(status: StatusCode, error: String) -> Response {
         schema_version: u32,
         error: String,
     }
-    let body = Refusal { schema_version: crate::SCHEMA_VERSION, error };
+    let body = Refusal { schema_version: SCHEMA_VERSION, error };
     (status, Json(body)).into_response()
 }
 

@@ -1,14 +1,12 @@
 //! Front mode: the real middleware in pveproxy's place, and a browser that comes to it.
 #![allow(clippy::unwrap_used, reason = "the rig of tests")]
 
-#[path = "middleware/node.rs"]
-mod node;
 mod rig;
 
 use std::io::Write;
 
-use node::{Answer, LIST, Node, Plan};
 use pveproxy::{Browser, TICKET};
+use rig::node::{Answer, LIST, Node, Plan};
 
 const SOCKET: &str = "/api2/json/nodes/pve1/qemu/100/vncwebsocket?port=5900&vncticket=x";
 const CSRF: &str = "65A1B2C3:o3wadh3x8UxhUItn3zHm8ZELGGLfCl++ZvqGkfgdC14";

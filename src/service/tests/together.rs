@@ -1,8 +1,6 @@
 //! The real middleware in front of the real daemon, with Perl's stand-in behind: nothing of ours is stood in for.
 #![allow(clippy::unwrap_used, reason = "the rig of tests")]
 
-#[path = "middleware/node.rs"]
-mod node;
 mod rig;
 
 use std::fs;
@@ -11,8 +9,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
-use node::{LIST, Node, Plan};
 use rig::DAEMON;
+use rig::node::{LIST, Node, Plan};
 use serde_json::{Value, json};
 
 const TEXT: &str = "auto lo\niface lo inet loopback\n\nauto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.10/24\n\

@@ -123,9 +123,18 @@ pub fn reaches(node: &Node, states: &[&str]) -> String {
     }
 }
 
-/// Starts an apply that goes on in the background; what it says is in `/run/said`, its process in `/run/pid`.
+/// Starts an apply that goes on in the background; what it says is in `/run/said`, its exit code in `/run/code`.
 pub fn begin(node: &Node, command: &str) {
     node.sh(&format!("rm -f /run/said /run/code; (set +e; {command}; echo $? >/run/code) >/run/said 2>&1 & :")).ok();
+}
+
+/// Applies [`good`] in the background, up to where it waits so many seconds for a confirmation. Its process is in
+/// `/run/pid`.
+#[track_caller]
+pub fn waits(node: &Node, seconds: u32) {
+    node.write(NEW, good());
+    begin(node, &format!("pvenet apply --yes --confirm {seconds} & echo $! >/run/pid; wait $!"));
+    reaches(node, &["waiting"]);
 }
 
 /// Kills every process with these words in its command line; how many there were.

@@ -163,9 +163,7 @@ fn systemd_starts_a_killed_guardian_anew() {
     let node = furnished(Node::with_packages(Suite::Bookworm, &["ifupdown2"]).named("pve1")).boot();
     plug(&node);
     let old = network(&node);
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300 & echo $! >/run/pid; wait $!");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.sh("systemctl list-units --no-legend 'pvenet-guardian-*' | grep -q running").ok();
     assert_eq!(kill(&node, " guardian "), 1);
     let began = Instant::now();
@@ -179,9 +177,7 @@ fn systemd_starts_a_killed_guardian_anew() {
     assert_eq!(network(&node), old);
     guests_are_plugged_in(&node, "under systemd");
     // Removed while it waits: what the transient service runs is not the package's file.
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300 & echo $! >/run/pid; wait $!");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.sh(&format!("dpkg -r {NAME} & kill -KILL $(cat /run/pid); wait")).ok();
     reaches(&node, &["rolled-back"]);
     assert_eq!(network(&node), old);
@@ -193,9 +189,7 @@ fn the_boot_takes_an_open_apply_back_before_the_network_comes_up() {
         return;
     }
     let node = node();
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.sh("tar -C / -cf /root/disk.tar etc/network var/lib/pve-network-rs").ok();
     let disk = node.read("/root/disk.tar");
     drop(node);

@@ -16,9 +16,7 @@ fn its_terminal_or_its_guardian_gone_it_goes_back() {
     let node = node();
     let old = network(&node);
     for signal in ["HUP", "INT", "TERM", "KILL"] {
-        node.write(NEW, good());
-        begin(&node, "pvenet apply --yes --confirm 300 & echo $! >/run/pid; wait $!");
-        reaches(&node, &["waiting"]);
+        waits(&node, 300);
         assert!(network(&node) != old, "{signal}: nothing was applied that could go back");
         // A shell has its background children ignore the interrupt key's signal.
         let signal = if signal == "INT" { "TERM" } else { signal };
@@ -28,9 +26,7 @@ fn its_terminal_or_its_guardian_gone_it_goes_back() {
         guests_are_plugged_in(&node, signal);
         node.run(["pvenet", "status"]).ok().says("the pvenet that applied it was ended");
     }
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     assert_eq!(kill(&node, " guardian "), 1);
     ended(&node).code(1).says("its guardian was ended");
     assert_eq!(network(&node), old);
@@ -38,9 +34,7 @@ fn its_terminal_or_its_guardian_gone_it_goes_back() {
 
     // Both at once, where no systemd starts the guardian anew: whoever comes next finishes it, in the one direction.
     for next in [&["pvenet", "apply", "--yes"][..], &["pvenet", "rollback"], &["pvenet", "recover"]] {
-        node.write(NEW, good());
-        begin(&node, "pvenet apply --yes --confirm 300");
-        reaches(&node, &["waiting"]);
+        waits(&node, 300);
         assert_eq!(signal(&node, "STOP", " guardian "), 1);
         assert_eq!(kill(&node, "pvenet apply --yes"), 2, "the shell and the program");
         assert_eq!(kill(&node, " guardian "), 1);
@@ -63,9 +57,7 @@ fn a_guardian_that_comes_late_leaves_the_next_apply_alone() {
         return;
     }
     let node = node();
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     // It saw the apply wait, and sleeps through all the rest.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(signal(&node, "STOP", " guardian "), 1);
@@ -88,9 +80,7 @@ fn an_apply_that_hangs_is_ended_and_taken_back() {
     }
     let node = node();
     let old = network(&node);
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 1 & echo $! >/run/pid; wait $!");
-    reaches(&node, &["waiting"]);
+    waits(&node, 1);
     node.sh("kill -STOP $(cat /run/pid)").ok();
     let began = Instant::now();
     reaches(&node, &["rolled-back"]);
@@ -108,9 +98,7 @@ fn the_package_upgraded_removed_or_purged_meanwhile_takes_it_back() {
         let node = node();
         let old = network(&node);
         node.write("/root/v2.deb", &*V2);
-        node.write(NEW, good());
-        begin(&node, "pvenet apply --yes --confirm 300");
-        reaches(&node, &["waiting"]);
+        waits(&node, 300);
         match how {
             "upgrade" => node.run(["dpkg", "-i", "/root/v2.deb"]).ok(),
             "remove" => node.run(["dpkg", "-r", NAME]).ok(),
@@ -127,9 +115,7 @@ fn the_package_upgraded_removed_or_purged_meanwhile_takes_it_back() {
     // The same with the applying process killed first: the guardian has nothing but itself left.
     let node = node();
     let old = network(&node);
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300 & echo $! >/run/pid; wait $!");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.sh(&format!("dpkg -P {NAME} & kill -KILL $(cat /run/pid); wait")).ok();
     // Not until the network looks right: halfway through ifreload it does so for a moment.
     guardians(&node, 0);
@@ -149,9 +135,7 @@ fn who_slept_through_a_purge_takes_the_network_back_without_the_package() {
             // The operator's own: it keeps the state folder, where everything else in it goes.
             node.write(&format!("{STATE}/manual-backups/mine"), "by hand\n");
         }
-        node.write(NEW, good());
-        begin(&node, "pvenet apply --yes --confirm 300");
-        reaches(&node, &["waiting"]);
+        waits(&node, 300);
         for who in ["pvenet apply --yes", " guardian "] {
             assert!(signal(&node, "STOP", who) > 0, "{who}");
         }

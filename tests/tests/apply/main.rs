@@ -175,9 +175,7 @@ fn unconfirmed_it_goes_back_in_time_and_confirmed_it_stays() {
     guests_are_plugged_in(&node, "unconfirmed");
     node.run(["pvenet", "confirm"]).code(1).says("no apply waits");
 
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.run(["pvenet", "status"]).ok().says("waiting (under way)");
     node.run(["pvenet", "confirm"]).ok().says("changed /etc/network/interfaces");
     ended(&node).ok();
@@ -199,9 +197,7 @@ fn a_second_apply_is_refused_while_one_is_under_way() {
         return;
     }
     let node = node();
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     node.write(NEW, INTERFACES);
     node.run(["pvenet", "apply", "--yes"]).code(3).says("is under way (waiting)").says("pvenet confirm");
     node.run(["pvenet", "rollback", "--to", record(&node)["snapshot"].as_str().unwrap(), "--yes"]).code(3);
@@ -243,9 +239,7 @@ fn guests_that_come_and_go_meanwhile_are_left_alone() {
     }
     let node = node();
     let old = network(&node);
-    node.write(NEW, good());
-    begin(&node, "pvenet apply --yes --confirm 300");
-    reaches(&node, &["waiting"]);
+    waits(&node, 300);
     // A container is started, another one stopped, a third moved to the new bridge.
     node.sh("ip link add veth200i0 type veth peer name gveth200i0
          ip link set veth200i0 master vmbr0 up

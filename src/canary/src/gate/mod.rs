@@ -11,8 +11,8 @@
 //! threshold and its source. A check that looked at nothing is inconclusive, and so is a verdict without checks: there
 //! is no way from *nothing known* to *pass*.
 
-pub mod ask;
-pub mod limits;
+pub(crate) mod ask;
+pub(crate) mod limits;
 
 mod conduct;
 mod standing;

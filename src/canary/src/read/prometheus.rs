@@ -3,22 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use host::{Error, IoContext, Kind, Result};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use client::header::{ACCEPT, HeaderValue};
+use client::{Bytes, Request, StatusCode, Tls, Unusable, Uri};
+use host::{Error, Kind, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::alerts::{Alert, Rule, Rules};
 use crate::facts::{Prometheus, Query, Series};
@@ -35,10 +26,9 @@ pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 #[derive(Clone)]
 pub struct Server {
     url: String,
-    host: String,
-    port: u16,
+    /// What lies before the paths of its API.
     prefix: String,
-    tls: Option<TlsConnector>,
+    server: client::Server,
 }
 
 impl std::fmt::Debug for Server {
@@ -64,16 +54,13 @@ impl Server {
         }
         let (tls, port) = match scheme {
             "http" => (None, 80),
-            "https" => (Some(connector(ca)?), 443),
+            "https" => (Some(Tls::trusting(ca, Unusable::PassedOver)?), 443),
             _ => return Err(wrong()),
         };
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(port),
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-            tls,
-        })
+        let url = url.trim_end_matches('/').to_owned();
+        let name = format!("Prometheus at {url}");
+        let server = client::Server::at(name, host, uri.port_u16().unwrap_or(port), tls);
+        Ok(Self { url, prefix: uri.path().trim_end_matches('/').to_owned(), server })
     }
 
     /// Asks everything.
@@ -81,8 +68,7 @@ impl Server {
     /// # Errors
     /// It can't be reached, or does not tell the time. What it does not answer else stands in the answer.
     pub fn ask(&self, questions: &[Question], selector: &str) -> Result<Prometheus> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.doing(|| "cannot set up the event loop")?.block_on(self.ask_all(questions, selector))
+        client::run(self.ask_all(questions, selector))
     }
 
     async fn ask_all(&self, questions: &[Question], selector: &str) -> Result<Prometheus> {
@@ -118,8 +104,7 @@ impl Server {
     /// # Errors
     /// It can't be reached, or does not answer one of the questions.
     pub fn rules(&self, up: &str) -> Result<Rules> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.doing(|| "cannot set up the event loop")?.block_on(async {
+        client::run(async {
             let now_ms = self.time().await?;
             let query = utf8_percent_encode(up, NON_ALPHANUMERIC);
             let up: Answer<Vector> = parse(&self.get(&format!("/api/v1/query?query={query}")).await?)?;
@@ -169,73 +154,24 @@ impl Server {
     }
 
     async fn get(&self, path: &str) -> Result<Bytes> {
-        let asked = tokio::time::timeout(PATIENCE, self.once(path)).await;
-        asked.map_err(|_| Error::new(format!("{} has not answered for {} s", self.url, PATIENCE.as_secs())))?
+        client::within(PATIENCE, &self.url, self.once(path)).await
     }
 
     async fn once(&self, path: &str) -> Result<Bytes> {
-        let reach = || format!("cannot reach Prometheus at {}", self.url);
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let mut request = Request::get(format!("{}{path}", self.prefix))
-            .body(Empty::<Bytes>::new())
+            .body(Bytes::new())
             .map_err(|e| Error::new(format!("{path} is no path: {e}")))?;
-        if let Ok(value) = HeaderValue::from_str(&format!("{host}:{}", self.port)) {
-            request.headers_mut().insert(HOST, value);
-        }
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.doing(reach)?;
-        match &self.tls {
-            None => talk(stream, request, &self.url).await,
-            Some(connector) => {
-                let name =
-                    ServerName::try_from(self.host.clone()).map_err(|e| Error::new(format!("{}: {e}", self.host)))?;
-                talk(connector.connect(name, stream).await.doing(reach)?, request, &self.url).await
-            }
+        let response = self.server.ask(request, BODY).await?;
+        let status = response.status();
+        let body = response.into_body();
+        if status == StatusCode::OK {
+            return Ok(body);
         }
+        let why = serde_json::from_slice::<Refusal>(&body).map(|r| r.error);
+        let why = why.unwrap_or_else(|_| "no reason given".into());
+        Err(Error::new(format!("{} answers {status}: {why}", self.server.name())))
     }
-}
-
-async fn talk<S>(stream: S, request: Request<Empty<Bytes>>, whom: &str) -> Result<Bytes>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |e: &dyn std::fmt::Display| Error::new(format!("Prometheus at {whom} broke off: {e}"));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
-    let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), BODY).collect().await.map_err(|e| failed(&e))?.to_bytes();
-    connection.abort();
-    if status == StatusCode::OK {
-        return Ok(body);
-    }
-    let why = serde_json::from_slice::<Refusal>(&body).map(|r| r.error);
-    Err(Error::new(format!(
-        "Prometheus at {whom} answers {status}: {}",
-        why.unwrap_or_else(|_| "no reason given".into())
-    )))
-}
-
-/// Only certificates of this file count.
-fn connector(ca: &Path) -> Result<TlsConnector> {
-    let doing = || format!("cannot read the certificates in {}", ca.display());
-    let mut roots = rustls::RootCertStore::empty();
-    let pem = std::fs::read(ca).doing(doing)?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|e| Error::new(format!("{}: {e}", doing())))?;
-        // A collection may hold some that rustls does not take; the others still count.
-        let _ = roots.add(certificate);
-    }
-    if roots.is_empty() {
-        return Err(Error::new(format!("{}: there is none", doing())));
-    }
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::new(format!("cannot set up TLS: {e}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 #[derive(Debug, Deserialize)]

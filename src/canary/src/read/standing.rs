@@ -18,7 +18,7 @@ pub fn standing(switch: &Switch) -> Said<Standing> {
 }
 
 /// The same of what was read.
-pub fn standing_of(facts: &change::Facts) -> Said<Standing> {
+pub(crate) fn standing_of(facts: &change::Facts) -> Said<Standing> {
     let migration = match facts.migration() {
         Ok(Some(migration)) => migration,
         Ok(None) => return Said::Missing(format!("there is no {}", facts.file)),
@@ -47,7 +47,7 @@ pub fn by_passage(why: &str, file: &str, sha256: &str) -> String {
 }
 
 /// The file and the digest that a line of the history names.
-pub fn passage_of(why: &str) -> Option<(&str, &str)> {
+pub(crate) fn passage_of(why: &str) -> Option<(&str, &str)> {
     let named = why.strip_suffix(']')?.rsplit_once(" [gates/")?.1;
     let (file, sha256) = named.rsplit_once(' ')?;
     let digest = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
@@ -81,7 +81,7 @@ pub struct Here<'a> {
 ///
 /// # Errors
 /// A passage that the history names is not among `kept`, or was changed.
-pub fn past_of(contents: &Contents, kept: Vec<Kept>, here: &Here<'_>) -> Result<Past> {
+pub(crate) fn past_of(contents: &Contents, kept: Vec<Kept>, here: &Here<'_>) -> Result<Past> {
     let steps = steps(contents, here.node);
     let named: Vec<_> = way(&steps).into_iter().filter_map(|step| passage_of(&step.why)).collect();
     for (file, sha256) in &named {

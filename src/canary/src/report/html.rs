@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use cli::markup::escaped;
 use history::journal::Backend;
 use phase::Phase;
 
-use super::svg::{Plot, xml};
+use super::svg::Plot;
 use super::{DAY, Report, Seen};
 use crate::gate::{Judgement, moment, span};
 use crate::latency::MARGIN;
@@ -30,7 +31,7 @@ pub fn page(report: &Report) -> String {
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>pve-network-rs on {0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>pve-network-rs on {0}</h1>\n<p>{1} to {2}</p>\n",
-        xml(&report.node),
+        escaped(&report.node),
         moment(report.from),
         moment(report.to)
     );
@@ -46,11 +47,12 @@ pub fn page(report: &Report) -> String {
 
 fn outstanding(out: &mut String, report: &Report) {
     if let Some(verdict) = &report.gate {
-        let _ = writeln!(out, "<p class=\"{}\"><b>{}</b></p>", verdict.verdict.as_str(), xml(&shown::line(verdict)));
+        let _ =
+            writeln!(out, "<p class=\"{}\"><b>{}</b></p>", verdict.verdict.as_str(), escaped(&shown::line(verdict)));
     }
     out.push_str("<h2>Outstanding</h2>\n<ul>\n");
     for line in &report.outstanding {
-        let _ = writeln!(out, "<li>{}</li>", xml(line));
+        let _ = writeln!(out, "<li>{}</li>", escaped(line));
     }
     if report.outstanding.is_empty() {
         out.push_str("<li>nothing</li>\n");
@@ -59,7 +61,7 @@ fn outstanding(out: &mut String, report: &Report) {
 }
 
 fn missing(out: &mut String, why: &str) {
-    let _ = writeln!(out, "<p class=\"inconclusive\">not known: {}</p>", xml(why));
+    let _ = writeln!(out, "<p class=\"inconclusive\">not known: {}</p>", escaped(why));
 }
 
 #[allow(clippy::cast_precision_loss, reason = "milliseconds and counts")]
@@ -167,9 +169,9 @@ fn coverage(out: &mut String, report: &Report) {
     out.push_str(&plot.end("Scrapes of each node over time"));
     out.push_str("<table>\n<tr><th>node</th><th>scrapes</th><th>fallbacks</th></tr>\n");
     for Seen { node, coverage, fallbacks, .. } in &report.nodes {
-        let coverage = coverage.get().map_or_else(xml, |share| format!("{:.2} %", share * 100.0));
-        let fallbacks = fallbacks.get().map_or_else(xml, ToString::to_string);
-        let _ = writeln!(out, "<tr><td>{}</td><td>{coverage}</td><td>{fallbacks}</td></tr>", xml(node));
+        let coverage = coverage.get().map_or_else(escaped, |share| format!("{:.2} %", share * 100.0));
+        let fallbacks = fallbacks.get().map_or_else(escaped, ToString::to_string);
+        let _ = writeln!(out, "<tr><td>{}</td><td>{coverage}</td><td>{fallbacks}</td></tr>", escaped(node));
     }
     out.push_str("</table>\n");
 }
@@ -182,8 +184,8 @@ fn gate(out: &mut String, report: &Report) {
         let _ = writeln!(
             out,
             "<tr><td class=\"{word}\">{word}</td><td>{}</td><td>{}</td></tr>",
-            xml(&check.name),
-            xml(&check.reason)
+            escaped(&check.name),
+            escaped(&check.reason)
         );
     }
     out.push_str("</table>\n");

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use cli::markup::escaped;
+
 use crate::gate::moment;
 
 const WIDTH: f64 = 760.0;
@@ -10,19 +12,6 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 26.0;
-
-/// Text inside XML.
-pub(super) fn xml(text: &str) -> String {
-    let one = |c: char| match c {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        '"' => "&quot;".to_owned(),
-        c if c.is_control() => " ".to_owned(),
-        c => c.to_string(),
-    };
-    text.chars().map(one).collect()
-}
 
 /// A plot over time.
 pub(super) struct Plot {
@@ -59,14 +48,14 @@ impl Plot {
             WIDTH - RIGHT,
             LEFT - 6.0,
             y + 4.0,
-            xml(label)
+            escaped(label)
         );
     }
 
     /// A point.
     pub fn point(&mut self, at: i64, share: f64, class: &str, title: &str) {
         let (x, y) = (self.x(at), self.y(share));
-        let title = xml(title);
+        let title = escaped(title);
         let _ = write!(
             self.body,
             r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{title}</title></circle>"#
@@ -76,7 +65,7 @@ impl Plot {
     /// A bar from `low` to `high`, from one time to another.
     pub fn bar(&mut self, (from, to): (i64, i64), (low, high): (f64, f64), class: &str, title: &str) {
         let (x, x2, y, y2) = (self.x(from), self.x(to), self.y(high), self.y(low));
-        let (width, height, title) = ((x2 - x).max(1.5), (y2 - y).max(0.0), xml(title));
+        let (width, height, title) = ((x2 - x).max(1.5), (y2 - y).max(0.0), escaped(title));
         let _ = write!(
             self.body,
             r#"<rect class="{class}" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#
@@ -86,7 +75,7 @@ impl Plot {
     /// A band of the row `row`, with words in it if there is room.
     pub fn band(&mut self, row: usize, span: (i64, i64), class: &str, words: &str) {
         let (x, x2, y) = (self.x(span.0), self.x(span.1), self.row(row));
-        let (width, words) = ((x2 - x).max(1.5), xml(words));
+        let (width, words) = ((x2 - x).max(1.5), escaped(words));
         let _ = write!(
             self.body,
             r#"<rect class="{class}" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="20"><title>{words}</title></rect>"#
@@ -100,7 +89,8 @@ impl Plot {
     /// The name of a row.
     pub fn name(&mut self, row: usize, name: &str) {
         let y = self.row(row) + 14.0;
-        let _ = write!(self.body, r#"<text x="{:.1}" y="{y:.1}" text-anchor="end">{}</text>"#, LEFT - 6.0, xml(name));
+        let _ =
+            write!(self.body, r#"<text x="{:.1}" y="{y:.1}" text-anchor="end">{}</text>"#, LEFT - 6.0, escaped(name));
     }
 
     #[allow(clippy::cast_precision_loss, clippy::unused_self, reason = "a few rows; it is a place in this plot")]
@@ -115,7 +105,7 @@ impl Plot {
         format!(
             r#"<svg viewBox="0 0 {WIDTH} {:.0}" role="img" aria-label="{}">{}<line class="axis" x1="{LEFT}" x2="{:.1}" y1="{axis:.1}" y2="{axis:.1}"/><text x="{LEFT}" y="{:.1}">{first}</text><text x="{:.1}" y="{:.1}" text-anchor="end">{last}</text></svg>"#,
             self.height,
-            xml(description),
+            escaped(description),
             self.body,
             WIDTH - RIGHT,
             self.height - 8.0,

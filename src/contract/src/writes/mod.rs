@@ -218,9 +218,7 @@ fn in_scratch(
 
 fn by_rust(folder: &Path, case: &Case) -> Result<Reply> {
     let daemon = Daemon::start(folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.doing(|| "cannot set up the event loop")?;
-    runtime.block_on(ask::write(daemon.socket(), case.method(), &case.uri(), case.form()))
+    client::run(ask::write(daemon.socket(), case.method(), &case.uri(), case.form()))
 }
 
 fn milliseconds(took: Duration) -> f64 {

@@ -82,10 +82,7 @@ pub(crate) fn genuine(root: &Root, path: &Path, policy: &PackagePolicy) -> Resul
 
 /// dpkg's database, as dpkg told its hook.
 pub(crate) fn admindir() -> PathBuf {
-    match std::env::var_os("DPKG_ADMINDIR") {
-        Some(dir) if !dir.is_empty() => dir.into(),
-        _ => Root::system().path("/var/lib/dpkg"),
-    }
+    maintscript::context::admindir(&Root::system(), std::env::var_os("DPKG_ADMINDIR"))
 }
 
 /// The files of a package in dpkg's info folder with this ending; for `Multi-Arch: same` several.

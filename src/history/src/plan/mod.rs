@@ -209,11 +209,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Nothing to do and nothing to say.
-    pub fn is_quiet(&self) -> bool {
-        self.actions.is_empty() && self.kept.is_empty() && self.notes.is_empty() && self.refused.is_none()
-    }
-
     /// Gives up the whole set for a reason. What it would have put in place is kept at hand.
     pub fn refuse(&mut self, why: String) {
         self.keep_instead(&why);

@@ -7,12 +7,12 @@ use host::{Clock, Result};
 
 use super::record::{Record, State, Wish, unless_purged};
 use super::wanted::{left_over, missing};
-use super::{boot_id, guardian, mend, now_ms, reload};
+use super::{boot_id, guardian, ifreload, mend, now_ms};
 use crate::Node;
 use crate::kernel::Kernel;
 
 /// How long it may take in milliseconds before the guardian thinks it stuck: two reloads.
-const PATIENCE_MS: u64 = 2 * 1000 * reload::PATIENCE + 60_000;
+const PATIENCE_MS: u64 = 2 * 1000 * ifreload::PATIENCE + 60_000;
 
 /// How often what ifupdown2 left undone is looked for.
 const ROUNDS: usize = 3;
@@ -51,7 +51,7 @@ fn kernel(record: &Record) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     let ports = mend::plugged(&record.before, &Kernel::read()?);
     let again = |notes: &mut Vec<String>| {
-        let (done, mended) = reload::run_and_mend(&record.old, &record.new, &ports);
+        let (done, mended) = ifreload::run_and_mend(&record.old, &record.new, &ports);
         match done {
             Ok(complaints) => notes.extend(complaints),
             Err(error) => notes.push(error.to_string()),
@@ -72,7 +72,7 @@ fn kernel(record: &Record) -> Result<Vec<String>> {
         if orders.is_empty() && gone.is_empty() {
             break;
         }
-        let failed = reload::carry_out(&orders, &ports)?;
+        let failed = ifreload::carry_out(&orders, &ports)?;
         notes.extend(orders.iter().map(|order| format!("after ifreload: {order}")));
         notes.extend(failed);
     }

@@ -16,11 +16,11 @@
 mod back;
 pub mod decide;
 pub mod guardian;
+mod ifreload;
 pub mod mend;
 pub mod plan;
 pub mod probe;
 pub mod record;
-mod reload;
 mod run;
 pub mod wanted;
 
@@ -31,7 +31,7 @@ use crate::Node;
 use decide::{Facts, Move, Who, decide};
 use record::{Record, Wish};
 
-pub use run::{Applied, Asked, Order, Progress, candidates, run};
+pub use run::{Asked, Order, Progress, candidates, run};
 
 /// What this is called in the journal.
 pub const TOOL: &str = "pvenet";
@@ -139,7 +139,7 @@ pub fn tell(node: &Node, wish: Wish) -> Result<Record> {
     wish.make(store, &record.id)?;
     let patience = match wish {
         Wish::Confirm => Duration::from_secs(30),
-        Wish::RollBack => Duration::from_secs(2 * reload::PATIENCE),
+        Wish::RollBack => Duration::from_secs(2 * ifreload::PATIENCE),
     };
     let begin = Instant::now();
     loop {

@@ -8,9 +8,9 @@ use history::{Use, restore};
 use host::{Error, Kind, Result, files};
 use model::{Finding, NetworkFiles, Severity};
 
+use super::ifreload::without_masters;
 use super::mend;
 use super::probe::Target;
-use super::reload::without_masters;
 use super::wanted::{Wanted, wanted};
 use crate::files::{INTERFACES, MAX_SIZE, PENDING, before_and_after};
 use crate::kernel::Kernel;

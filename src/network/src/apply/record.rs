@@ -2,7 +2,6 @@
 //! knows what may have happened.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use history::journal::Written;
 use history::{PathText, Store, state};
@@ -37,7 +36,8 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
         Self::Armed,
         Self::Written,
         Self::Reloaded,
@@ -196,11 +196,6 @@ impl Record {
         after.write(store)?;
         *self = after;
         Ok(())
-    }
-
-    /// The file.
-    pub fn path(store: &Store) -> PathBuf {
-        store.path(FILE)
     }
 }
 

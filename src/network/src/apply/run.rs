@@ -12,7 +12,7 @@ use super::plan::{Plan, Source};
 use super::probe::{self, Role, Target};
 use super::record::{Record, State, Wish};
 use super::wanted::wrong;
-use super::{TOOL, back, boot_id, facts, guardian, mend, now_ms, reload};
+use super::{TOOL, back, boot_id, facts, guardian, ifreload, mend, now_ms};
 use crate::Node;
 use crate::files::proxmox_lock;
 use crate::kernel::Kernel;
@@ -317,10 +317,10 @@ impl Attempt<'_, '_> {
         drop(prepared);
         drop(proxmox);
         self.look()?;
-        self.enter(State::Reloaded, Duration::from_secs(reload::PATIENCE + 20))?;
+        self.enter(State::Reloaded, Duration::from_secs(ifreload::PATIENCE + 20))?;
         (self.tell)(&Progress::Reloading);
         let began = Instant::now();
-        let (reloaded, mended) = reload::run_and_mend(&self.record.old, &self.record.new, &self.record.before);
+        let (reloaded, mended) = ifreload::run_and_mend(&self.record.old, &self.record.new, &self.record.before);
         *reload_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         for order in mended {
             (self.tell)(&Progress::Mended(order.to_string()));
@@ -350,7 +350,7 @@ impl Attempt<'_, '_> {
     fn ports(&mut self) -> Result<()> {
         let now = Kernel::read()?;
         let orders = mend::lost_ports(&self.record.old, &self.record.new, &self.record.before, &now);
-        let failed = reload::carry_out(&orders, &self.record.before)?;
+        let failed = ifreload::carry_out(&orders, &self.record.before)?;
         for order in &orders {
             (self.tell)(&Progress::Mended(order.to_string()));
         }

@@ -179,7 +179,7 @@ async fn tell(daemon: Arc<Daemon>, id: String, fence: bool) -> Response {
     match worked.await {
         Ok(Ok((id, state, paths))) => {
             let changed: Vec<String> = paths.iter().map(ToString::to_string).collect();
-            let schema_version = crate::SCHEMA_VERSION;
+            let schema_version = crate::health::SCHEMA_VERSION;
             let body = json!({"schema_version": schema_version, "id": id, "state": state, "changed": changed});
             answer(StatusCode::OK, body, None, &id)
         }

@@ -10,7 +10,6 @@ use host::{Error, IoContext, Kind, Result};
 use network::Node;
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
 
 use super::access::Access;
@@ -27,8 +26,7 @@ use super::{exporter, journal, keys};
 use crate::busy::Busy;
 use crate::health::Reporter;
 use crate::options::DAEMON;
-use crate::run::{keep_alive, notify};
-use crate::{log, socket};
+use crate::run::{notify, on_socket, ready, told_to_stop};
 
 /// How long requests under way may take to finish once we are told to stop. The unit's own
 /// `TimeoutStopSec=` is longer.
@@ -49,36 +47,11 @@ const LOG: &str = "/var/log/pve-network/migration.log";
 /// Runs the middleware until it is told to stop; prints its error, if any.
 pub fn main() -> ExitCode {
     let options = Options::of(&cli().get_matches());
-    log::to_stderr();
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{}: {error}", MIDDLEWARE.program);
-            ExitCode::from(error.kind().exit_code())
-        }
-    }
-}
-
-fn run(options: &Options) -> Result<()> {
-    // Before the runtime exists: binding changes the umask, which all threads share.
-    let (listener, bound) = socket::bind(&options.common.socket)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(BLOCKING)
-        .build()
-        .doing(|| "cannot set up the event loop")?;
-    let served = runtime.block_on(serve(options, listener));
-    // A reader stuck in /etc/pve must not keep us from ending.
-    runtime.shutdown_background();
-    let removed = bound.remove();
-    served.and(removed)
+    on_socket(&MIDDLEWARE, &options.common.socket, BLOCKING, |listener| serve(&options, listener))
 }
 
 async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> Result<()> {
-    let watch_signal = |kind| signal(kind).doing(|| "cannot watch for signals");
-    let mut terminate = watch_signal(SignalKind::terminate())?;
-    let mut interrupt = watch_signal(SignalKind::interrupt())?;
+    let told = told_to_stop()?;
     let place = options.common.socket.display();
     let socket = UnixListener::from_std(socket).doing(|| format!("cannot listen on {place}"))?;
     let loopback = bind(options.listen, "--listen").await?;
@@ -107,10 +80,7 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
             "there is no certificate in /etc/pve/local yet: until there is, nobody can connect to the front"
         );
     }
-    notify(&[NotifyState::Ready, NotifyState::Status(&format!("serving {place}"))])?;
-    if let Some(patience) = sd_notify::watchdog_enabled() {
-        tokio::spawn(keep_alive(patience));
-    }
+    ready(place)?;
 
     let (stop, stopped) = channel::channel(false);
     let (first, known) = tokio::sync::oneshot::channel();
@@ -128,11 +98,7 @@ async fn serve(options: &Options, socket: std::os::unix::net::UnixListener) -> R
         .flatten()
         .map(|door| tokio::spawn(listen::serve(door, proxy.clone(), stopped.clone())))
         .collect();
-    let why = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    tracing::info!("stopping: {why}");
+    tracing::info!("stopping: {}", told.await);
     notify(&[NotifyState::Stopping])?;
     let _ = stop.send(true);
     let drained = async {

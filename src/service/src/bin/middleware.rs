@@ -1,5 +1,5 @@
 //! The migration middleware, as `pve-network-migration.service` runs it.
 
 fn main() -> std::process::ExitCode {
-    service::migration::main()
+    service::middleware::main()
 }

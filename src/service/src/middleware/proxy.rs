@@ -200,7 +200,7 @@ impl Proxy {
         }
         let (fate, changed) = self.daemon.state(id).await;
         let body = json!({
-            "schema_version": crate::SCHEMA_VERSION, "id": id, "state": fate.as_str(), "changed": changed,
+            "schema_version": crate::health::SCHEMA_VERSION, "id": id, "state": fate.as_str(), "changed": changed,
         });
         Some(json_answer(StatusCode::OK, &body))
     }
@@ -221,7 +221,7 @@ impl Proxy {
         let phase = self.ledger.standing().phase;
         json_answer(
             status,
-            &json!({ "schema_version": crate::SCHEMA_VERSION, "ready": ready, "node": seen.node, "phase": phase }),
+            &json!({ "schema_version": crate::health::SCHEMA_VERSION, "ready": ready, "node": seen.node, "phase": phase }),
         )
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// An answer of our own: Proxmox's form, `data` and `message`, with more beside it.
 pub(crate) fn refusal(status: StatusCode, message: &str, more: Value) -> Response<Body> {
-    let mut body = json!({ "schema_version": crate::SCHEMA_VERSION, "data": null, "message": message });
+    let mut body = json!({ "schema_version": crate::health::SCHEMA_VERSION, "data": null, "message": message });
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
     }

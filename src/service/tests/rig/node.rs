@@ -1,5 +1,4 @@
 //! A node: its files, the real middleware, a daemon that can be killed, and Perl's stand-in.
-#![allow(dead_code, clippy::unwrap_used, reason = "the rig of tests, of which each file uses its own part")]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use pveproxy::{Authority, GOOD, Perl, WWW_KEY};
 use serde_json::Value;
 
-use crate::rig::{MIDDLEWARE, Service, Setup};
+use super::{MIDDLEWARE, Service, Setup};
 
 pub const LIST: &str = "/api2/json/nodes/pve1/network";
 
