@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz deb repo repro lint piuparts autopkgtest look transcripts fresh deny release ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz perl deb repo repro lint piuparts autopkgtest look transcripts fresh deny release ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -43,6 +43,9 @@ drill: deps-drill deb ## every call dpkg makes, at every fault: hours, see docs/
 
 fuzz: ## every reader of what others wrote, SECONDS=60 each: executions and coverage in dist/fuzz.json
 	scripts/fuzz.sh
+
+perl: ## our reader and writer of interfaces(5) beside Proxmox's own Perl, on CASES=20000 made files from SEED=1
+	scripts/perl.sh
 
 lint: deps-test ## shellcheck, the maintainer script's dependencies, lintian of dist/*.deb
 	scripts/lint.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh GROUP…: installs the Debian packages that are missing, says which and why.
-# Groups: build, test, demo, drill, repo, autopkgtest, fuzz. Does nothing, and needs no root, when everything is there.
+# Groups: build, test, demo, drill, repo, autopkgtest, fuzz, perl. Does nothing, and needs no root, when everything is there.
 set -eu
 
 packages() {
@@ -34,6 +34,8 @@ packages() {
 		autopkgtest autopkgtest   runs debian/tests in clean roots
 		autopkgtest mmdebstrap      makes those roots
 		fuzz  g++             builds libFuzzer
+		perl  perl            runs Proxmox's own reader and writer
+		perl  git             fetches them
 		drill e2fsprogs       a disk whose power is cut, with ext4
 		drill xfsprogs        the same with XFS
 		drill btrfs-progs     the same with Btrfs

@@ -209,6 +209,11 @@ impl Check<'_, '_> {
                 self.add("PVN052", Severity::Warning, name, line, what, "set 2 to 30, or bridge-stp off");
             }
         }
+        if !option.value.is_ascii() {
+            let what =
+                format!("{} has letters beyond ASCII: Proxmox writes back others, more at each write", option.name);
+            self.add("PVN059", Severity::Warning, name, line, what, "write it in ASCII; comments may have any letters");
+        }
         if option.is("vlan-id") && value.trim() == "0" {
             self.add("PVN057", Severity::Error, name, line, "VLAN 0 is none", "set 1 to 4094");
         }

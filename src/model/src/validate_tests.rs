@@ -34,6 +34,7 @@ fn each_hole_has_a_code() {
         ("iface vmbr0 inet manual\n\tbridge-ports none\n\tbridge-vlan-aware no\n", "PVN041", 6, "writes yes"),
         ("iface abcdefghijklmnop inet manual\n", "PVN047", 4, "16 bytes"),
         ("iface eno1 inet manual\n\tmtu 100\n", "PVN056", 5, "1280"),
+        ("iface eno1 inet manual\n\tup echo \u{e9}\n", "PVN059", 5, "beyond ASCII"),
         ("iface vmbr0 inet manual\n\tbridge-ports none\n\tbridge-stp on\n\tbridge-fd 1\n", "PVN052", 7, "2 and 30"),
         ("iface eno1\n\niface eno1 inet manual\n", "PVN048", 6, "at every write"),
         ("iface eno1 inet manual\n\niface eno1 inet manual\n", "PVN049", 6, "drops the others"),

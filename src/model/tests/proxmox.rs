@@ -112,7 +112,7 @@ fn rules_of_the_writer() {
             "PVN011",
             "unable to find port 'nosuch'",
         ),
-        ("iface bond0 inet manual\n\tbond-slaves nosuch\n", "PVN013", "unable to find slave"),
+        ("iface bond0 inet manual\n\tbond-slaves nosuch\n", "PVN013", "slave 'nosuch' ('' != 'eth or bond')"),
         (
             "iface bond0 inet manual\n\tbond-slaves eno1\n\tbond-mode active-backup\n\tbond-primary eno2\n",
             "PVN015",
@@ -137,6 +137,82 @@ fn rules_of_the_writer() {
     ] {
         refused(text, code, what);
     }
+}
+
+#[test]
+fn a_byte_is_a_character_save_in_comments() {
+    let text = "iface eno1 inet manual\n\tup echo \u{e9}\n# \u{e9}\n";
+    let read = network(text);
+    assert_eq!(read.interfaces["eno1"].list("options"), ["up echo \u{c3}\u{a9}"]);
+    assert_eq!(read.interfaces["eno1"].text("comments"), Some(" \u{e9}\n"));
+    assert!(written(text).contains("\tup echo \u{c3}\u{a9}\n# \u{e9}\n"));
+    // The second byte of an à is A0, a blank at the end of the line.
+    let read = network("iface eno1 inet manual\n# voil\u{e0}\n");
+    assert_eq!(read.interfaces["eno1"].text("comments"), Some(" voil\u{fffd}\n"));
+}
+
+#[test]
+fn a_line_that_ends_a_stanza_loses_its_trailing_blanks() {
+    let read = network("iface eno1 inet manual\nsource x \r\nsource y \r\n");
+    let lines: Vec<&str> = read.others.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(lines, ["source x", "source y \r"]);
+}
+
+#[test]
+fn numbers_as_perl_takes_them() {
+    let read = network("iface bond0\n\tbond-slaves 0\n\tbond-mode 04\n\taddress 192.0.2.1\n\tnetmask 0.0.0.0\n");
+    let bond = &read.interfaces["bond0"];
+    assert_eq!((bond.text("slaves"), bond.text("bond_mode")), (Some(""), Some("04")));
+    assert_eq!((bond.text("cidr"), bond.text("netmask")), (Some("192.0.2.1/32"), Some("0.0.0.0")));
+    for (below, above, fits) in
+        [("1_500", "2", false), ("1.5e3", "1500", true), ("0x5dc", "1", false), ("9k", "9", true), ("inf", "9", true)]
+    {
+        let text = format!("iface eno1\n\tmtu {below}\n\niface eno1.5\n\tmtu {above}\n");
+        let refused = refusal(network(&text), Flavour::Ifupdown2).map(|fault| fault.code);
+        assert_eq!(refused, (!fits).then_some("PVN030"), "{below} {above}");
+    }
+}
+
+#[test]
+fn to_ask_for_a_parent_brings_it_about() {
+    // In this order: the other way round, foo is not there yet.
+    let text = "iface vmbr0\n\tbridge-ports foo.7\n\tbridge-ports foo\n";
+    assert!(written(text).contains("\tbridge-ports foo.7 foo\n"));
+    // An alias does so too, and then nothing can be written.
+    refused("iface foo:1 inet manual\n", "PVN033", "undefined value");
+}
+
+#[test]
+fn one_of_unknown_type_goes_before_what_was_read_after_it() {
+    // eno2 is in the kernel only, and so behind all that was read.
+    let out = written("iface vmbr0\n\tbridge-ports none\n\niface wg0 inet manual\n\niface eno1 inet manual\n");
+    let names: Vec<&str> = out.lines().filter_map(|l| l.strip_prefix("iface ")?.split(' ').next()).collect();
+    assert_eq!(names, ["lo", "wg0", "eno1", "eno2", "vmbr0"]);
+}
+
+#[test]
+fn other_names_are_sorted_and_not_only_cards_have_some() {
+    let mut all = links(&["eno1"]);
+    let tunnel = Link { physical: false, altnames: vec!["z".into(), "a".into()] };
+    all.links.insert("wg0".into(), tunnel);
+    assert_eq!(all.other_names("wg0"), ["a", "z"]);
+    assert_eq!(all.other_names("z"), ["a", "wg0"]);
+    assert!(all.other_names("eno1").is_empty() && all.other_names("nosuch").is_empty());
+}
+
+#[test]
+fn what_callers_give_is_written_as_it_is() {
+    let mut network = network("iface vmbr0 inet6 manual\n\tbridge-ports eno1\n");
+    let bridge = network.interfaces.get_mut("vmbr0").expect("it is there");
+    bridge.settings.insert("bridge_ports".into(), "eno1;".into());
+    bridge.settings.insert("comments6".into(), "gone".into());
+    bridge.settings.insert("comments".into(), "0".into());
+    let fault = write(network.clone(), Flavour::Ifupdown2).expect_err("no such port");
+    assert_eq!(fault.what, "bridge 'vmbr0' - unable to find bridge port 'eno1;'");
+    let bridge = network.interfaces.get_mut("vmbr0").expect("it is there");
+    bridge.settings.insert("bridge_ports".into(), "eno1  ".into());
+    let text = write(network, Flavour::Ifupdown2).expect("it is written").text;
+    assert!(text.ends_with("\tbridge-ports eno1 \n\tbridge-stp off\n\tbridge-fd 0\n\n"), "{text}");
 }
 
 #[test]
@@ -201,7 +277,7 @@ fn files() -> impl Strategy<Value = String> {
         "vlan-protocol 802.1z",
         "ovs_type OVSBond",
         "ovs_options bond_mode=odd",
-        "up echo ü",
+        "up echo x",
         "# comment",
         "#",
         "x",

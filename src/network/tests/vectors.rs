@@ -1,9 +1,12 @@
 //! Proxmox's own inputs and outputs, where they are at hand: what it parses, we parse; what it writes,
 //! we write, byte for byte. They are not part of the project; without them this says so.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
-use model::proxmox::{Family, Flavour, Interface, Kind, Link, Links, Network, Value, read, write};
+use common::{kinds, shown, sorted_option_lines, sorted_options};
+use model::proxmox::{Family, Flavour, Interface, Link, Links, Network, Value, read, write};
 use network::api;
 use serde_json::{Map, Value as Json, json};
 
@@ -36,23 +39,6 @@ fn links(details: &Json, active: &Json) -> Links {
         out.links.insert(name, Link { physical, altnames: strings(&link["altnames"]) });
     }
     out
-}
-
-fn kinds() -> [Kind; 13] {
-    use Kind::{
-        Alias, Bond, Bridge, Dummy, Eth, Loopback, OvsBond, OvsBridge, OvsIntPort, OvsPort, Unknown, Vlan, Vxlan,
-    };
-    [Eth, Bridge, Bond, Vlan, Vxlan, Alias, Loopback, Dummy, OvsBridge, OvsBond, OvsPort, OvsIntPort, Unknown]
-}
-
-/// Our model in the form of Proxmox's.
-fn shown(network: &Network) -> Json {
-    let interfaces: Map<String, Json> = network
-        .interfaces
-        .iter()
-        .map(|(name, i)| (name.clone(), Json::Object(api::interface(name, i, &Links::default()))))
-        .collect();
-    json!({"ifaces": interfaces, "options": network.others})
 }
 
 /// Proxmox's model in the form of ours.
@@ -88,29 +74,6 @@ fn told(parsed: &Json) -> Network {
         network.others.push((place, line[1].as_str().expect("a line").to_owned()));
     }
     network
-}
-
-/// Proxmox writes the words of `ovs_options` in the order of a hash table.
-fn sorted_options(value: &mut Json) {
-    for interface in value["ifaces"].as_object_mut().into_iter().flatten().map(|(_, v)| v) {
-        if let Some(Json::String(text)) = interface.get_mut("ovs_options") {
-            let mut words: Vec<&str> = text.split_whitespace().collect();
-            words.sort_unstable();
-            *text = words.join(" ");
-        }
-    }
-}
-
-fn sorted_option_lines(text: &str) -> String {
-    let line = |line: &str| match line.strip_prefix("\tovs_options ") {
-        None => format!("{line}\n"),
-        Some(options) => {
-            let mut words: Vec<&str> = options.split_whitespace().collect();
-            words.sort_unstable();
-            format!("\tovs_options {}\n", words.join(" "))
-        }
-    };
-    text.lines().map(line).collect()
 }
 
 fn difference(expected: &str, found: &str) -> Option<String> {

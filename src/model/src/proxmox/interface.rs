@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::kind::Kind;
+use super::read::words;
 
 /// Settings by the name that Proxmox's API gives them. Those that Proxmox knows are no copies of their names.
 pub type Settings = BTreeMap<Cow<'static, str>, Value>;
@@ -148,7 +149,7 @@ impl Interface {
 
     /// Words of a text setting.
     pub(super) fn words(&self, name: &str) -> Vec<String> {
-        self.text(name).unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
+        words(self.text(name).unwrap_or_default()).map(str::to_owned).collect()
     }
 
     /// Whether a setting is there and Perl takes it for true.

@@ -28,12 +28,13 @@ impl Links {
         by_altname().or_else(|| self.links.get(name))
     }
 
-    /// The other names of the network card that has this one: the API's `altnames`.
+    /// The other names of the interface that has this one: the API's `altnames`.
     pub fn other_names(&self, name: &str) -> Vec<String> {
-        let has = |own: &str, link: &Link| own == name || link.altnames.iter().any(|a| a == name);
-        let Some((own, link)) = self.links.iter().find(|(own, link)| link.physical && has(own, link)) else {
-            return Vec::new();
-        };
-        std::iter::once(own).chain(&link.altnames).filter(|other| *other != name).cloned().collect()
+        let by_altname = || self.links.iter().find(|(_, link)| link.altnames.iter().any(|a| a == name));
+        let Some((own, link)) = by_altname().or_else(|| self.links.get_key_value(name)) else { return Vec::new() };
+        let mut names: Vec<String> =
+            std::iter::once(own).chain(&link.altnames).filter(|other| *other != name).cloned().collect();
+        names.sort_unstable();
+        names
     }
 }

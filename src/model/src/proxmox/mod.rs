@@ -11,8 +11,9 @@
 //! options. Names of settings are those of Proxmox's API.
 //!
 //! Where Proxmox's own writing depends on the order of a hash table, and so differs from run to run,
-//! this one keeps the order that it read. Where Proxmox would damage bytes that are not UTF-8, they
-//! are refused. Reference: PVE 9.
+//! this one keeps the order that it read. Bytes that are not UTF-8 are refused; to letters beyond ASCII
+//! the same happens as in Proxmox, which decodes comments and nothing else. Reference: PVE 9, beside whose
+//! own code `network/tests/perl.rs` tries this one.
 
 mod interface;
 mod kind;

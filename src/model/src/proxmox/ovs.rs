@@ -1,11 +1,12 @@
 //! `ovs_options`: words of the form KEY=VALUE, some of which Proxmox shows as settings of their own.
 
 use super::interface::Interface;
+use super::read::words;
 
 fn parse(text: &str) -> Vec<(String, String)> {
     let mut out: Vec<(String, String)> = Vec::new();
-    for (key, value) in text.split_ascii_whitespace().filter_map(|word| word.split_once('=')) {
-        if key.is_empty() {
+    for (key, value) in words(text).filter_map(|word| word.split_once('=')) {
+        if matches!(key, "" | "0") {
             continue;
         }
         match out.iter_mut().find(|(k, _)| k == key) {

@@ -36,7 +36,9 @@ pub fn read(bytes: &[u8], links: &Links) -> Result<Network, Unreadable> {
         let column = good.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         Unreadable { line, column }
     })?;
-    let mut network = Lines::default().read(text);
+    // Each byte is a character to Proxmox, save in comments: letters beyond ASCII are written back as others.
+    let text: String = text.bytes().map(char::from).collect();
+    let mut network = Lines::default().read(&text);
     from_kernel(&mut network, links);
     let names: Vec<String> = network.interfaces.keys().cloned().collect();
     for name in names {
@@ -49,13 +51,27 @@ pub fn read(bytes: &[u8], links: &Links) -> Result<Network, Unreadable> {
     Ok(network)
 }
 
-/// Perl's `\s`.
-const fn blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+/// Perl's `\s`: so the bytes 85 and A0 are blank, of which letters as `à` consist in UTF-8.
+pub(super) fn blank(c: char) -> bool {
+    c.is_whitespace()
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(blank).filter(|w| !w.is_empty())
+/// Perl's `\w`, as far as a byte goes.
+fn word(c: char) -> bool {
+    c.is_alphabetic() || c.is_ascii_digit() || c == '_'
+}
+
+/// As Perl splits at blanks: what stands in front of the first ones is a word, even if it is none.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let none_first = text.starts_with(blank) && !text.trim_matches(blank).is_empty();
+    none_first.then_some("").into_iter().chain(text.split(blank).filter(|w| !w.is_empty()))
+}
+
+/// A comment is the only thing that Proxmox decodes; Unicode's noncharacters are damage to it.
+fn decoded(comment: &str) -> String {
+    let bytes: Vec<u8> = comment.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+    let none = |c: char| u32::from(c) & 0xfffe == 0xfffe || matches!(c, '\u{fdd0}'..='\u{fdef}');
+    String::from_utf8_lossy(&bytes).replace(none, "\u{fffd}")
 }
 
 /// The first word and the rest, blanks between them dropped; `None` unless there are blanks.
@@ -74,7 +90,12 @@ impl Lines {
     fn read(mut self, text: &str) -> Network {
         self.next = 2; // 1 is lo's, where the file does not name it
         let mut lines = text.split_inclusive('\n').map(|l| l.strip_suffix('\n').unwrap_or(l)).peekable();
-        while let Some(line) = lines.next() {
+        let mut after_stanza = false;
+        while let Some(mut line) = lines.next() {
+            // A line that ended a stanza has lost its trailing blanks.
+            if std::mem::take(&mut after_stanza) {
+                line = line.trim_end_matches(blank);
+            }
             if line.trim_start_matches(blank).starts_with('#') {
                 continue;
             }
@@ -92,9 +113,9 @@ impl Lines {
                         body.push(line.trim_end_matches(blank));
                     }
                     self.stanza(name, typed, &body);
+                    after_stanza = true;
                 }
-                _ if line.contains(|c: char| c.is_ascii_alphanumeric() || c == '_') => {
-                    // A line that ended a stanza has lost its trailing blanks; so have all here.
+                _ if line.contains(word) => {
                     self.network.others.push((self.next, line.to_owned()));
                     self.next += 1;
                 }
@@ -122,7 +143,7 @@ impl Lines {
             let line = line.trim_start_matches(blank);
             if let Some(comment) = line.strip_prefix('#') {
                 let comments = comments.get_or_insert_default();
-                comments.push_str(comment);
+                comments.push_str(&decoded(comment));
                 comments.push('\n');
             } else if let Some((id, value)) = keyword(line)
                 && !option(interface, id, value, suffix)
@@ -242,8 +263,8 @@ fn option(interface: &mut Interface, id: &str, value: &str, suffix: Option<&str>
         }
         "bridge_vlan_aware" => interface.set("bridge_vlan_aware", Value::Number(1)),
         "bond_mode" => {
-            let name = value.parse().ok().filter(|_| kind::digits(value)).and_then(|n: usize| BOND_MODES.get(n));
-            interface.set("bond_mode", name.copied().unwrap_or(value));
+            let name = BOND_MODES.iter().enumerate().find(|(number, _)| number.to_string() == value);
+            interface.set("bond_mode", name.map_or(value, |(_, name)| *name));
         }
         "vxlan-remoteip" => {
             let mut all = interface.list(id).to_vec();
@@ -266,7 +287,7 @@ fn ports(interface: &mut Interface, id: &'static str, value: &str) {
     }
     ports.sort_unstable();
     ports.dedup();
-    let ports = ports.join(" ");
+    let ports = if ports == ["0"] { String::new() } else { ports.join(" ") }; // 0 is false
     let all = match interface.true_text(id) {
         Some(before) if !ports.is_empty() => format!("{before} {ports}"),
         Some(before) => before.into_owned(),
@@ -429,7 +450,8 @@ pub(super) fn mask_length(mask: &str) -> Option<String> {
         return Some(mask.to_owned());
     }
     let bits = u32::from(mask.parse::<std::net::Ipv4Addr>().ok()?);
-    (bits.leading_ones() + bits.trailing_zeros() == 32 || bits == 0).then(|| bits.leading_ones().to_string())
+    // No bit at all is no mask to Perl.
+    (bits != 0 && bits.leading_ones() + bits.trailing_zeros() == 32).then(|| bits.leading_ones().to_string())
 }
 
 fn defaults(interface: &mut Interface) {
@@ -463,7 +485,8 @@ fn others(network: &mut Network) {
             return None;
         }
         let taken = interfaces.get(class).map(|bridge| bridge.words("ovs_ports")).unwrap_or_default();
-        let left: Vec<&str> = words(names).filter(|p| !taken.iter().any(|t| t == p)).collect();
+        let left: Vec<&str> =
+            words(names.trim_start_matches(blank)).filter(|p| !taken.iter().any(|t| t == p)).collect();
         (!left.is_empty()).then(|| (priority, format!("allow-{class} {}", left.join(" "))))
     };
     network.others = std::mem::take(&mut network.others).into_iter().filter_map(keep).collect();

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::interface::{Family, Interface, Network, Value};
 use super::kind::{self, Kind};
+use super::read::blank;
 use super::write::Flavour;
 
 /// Why a configuration is not written.
@@ -62,17 +63,19 @@ fn kind_of(interface: &Interface) -> &'static str {
 fn ports_once(all: &Interfaces) -> Result<BTreeMap<String, String>, Fault> {
     let mut used: BTreeMap<String, String> = BTreeMap::new();
     for (name, interface) in all {
-        for key in ["bridge_ports", "ovs_ports", "slaves", "ovs_bonds"] {
-            let text = interface.true_text(key).unwrap_or_default();
-            for port in text.split([',', ';', ' ', '\t', '\0']).filter(|p| !p.is_empty()) {
-                match used.get(port) {
-                    Some(other) if other != name => {
-                        let what = format!("port '{port}' is already used on interface '{other}'");
-                        return Err(fault("PVN010", name, what));
-                    }
-                    _ => used.insert(port.to_owned(), name.clone()),
-                };
-            }
+        let keys = ["bridge_ports", "ovs_ports", "slaves", "ovs_bonds"];
+        let ports: String = keys.iter().filter_map(|key| interface.true_text(key)).map(|t| format!(" {t}")).collect();
+        // NUL parts a list that has one, and then nothing else does.
+        let nul = ports.contains('\0');
+        let mark = |c: char| if nul { c == '\0' } else { ",;".contains(c) || blank(c) };
+        for port in ports.split(mark).filter(|p| !p.is_empty()) {
+            match used.get(port) {
+                Some(other) if other != name => {
+                    let what = format!("port '{port}' is already used on interface '{other}'");
+                    return Err(fault("PVN010", name, what));
+                }
+                _ => used.insert(port.to_owned(), name.clone()),
+            };
         }
     }
     Ok(used)
@@ -120,18 +123,22 @@ fn ovs_bridges(all: &mut Interfaces) -> Done {
     Ok(())
 }
 
+/// What is said of a member that is not there: Proxmox asks for its type first, and finds none.
+const MISSING: (&str, &str) = ("", "PVN013");
+
 fn ovs_bonds(all: &mut Interfaces) -> Done {
     for name in names(all, |kind| kind == Kind::OvsBond) {
         let Some(bond) = all.get(&name) else { continue };
         for member in bond.words("ovs_bonds") {
-            let Some(found) = all.get_mut(&member) else {
-                return Err(fault("PVN013", &name, format!("OVS bond '{name}' - unable to find slave '{member}'")));
-            };
-            found.set("autostart", Value::Number(1));
-            if !found.is(Kind::Eth) {
-                let is = kind_of(found);
-                let what = format!("OVS bond '{name}' - wrong interface type on slave '{member}' ('{is}' != 'eth')");
-                return Err(fault("PVN014", &name, what));
+            let found = all.get_mut(&member);
+            let (is, code) = found.as_ref().map_or(MISSING, |found| (kind_of(found), "PVN014"));
+            match found.filter(|found| found.is(Kind::Eth)) {
+                Some(found) => found.set("autostart", Value::Number(1)),
+                None => {
+                    let what =
+                        format!("OVS bond '{name}' - wrong interface type on slave '{member}' ('{is}' != 'eth')");
+                    return Err(fault(code, &name, what));
+                }
             }
             mtu(all, &name, &member)?;
         }
@@ -145,15 +152,15 @@ fn bonds(all: &mut Interfaces) -> Done {
         let primary = bond.true_text("bond-primary").map(Cow::into_owned);
         let members = bond.words("slaves");
         for member in &members {
-            let Some(found) = all.get_mut(member) else {
-                return Err(fault("PVN013", &name, format!("bond '{name}' - unable to find slave '{member}'")));
-            };
-            found.set("autostart", Value::Number(1));
-            if !matches!(found.kind, Some(Kind::Eth | Kind::Bond)) {
-                let is = kind_of(found);
-                let what =
-                    format!("bond '{name}' - wrong interface type on slave '{member}' ('{is}' != 'eth or bond')");
-                return Err(fault("PVN014", &name, what));
+            let found = all.get_mut(member);
+            let (is, code) = found.as_ref().map_or(MISSING, |found| (kind_of(found), "PVN014"));
+            match found.filter(|found| matches!(found.kind, Some(Kind::Eth | Kind::Bond))) {
+                Some(found) => found.set("autostart", Value::Number(1)),
+                None => {
+                    let what =
+                        format!("bond '{name}' - wrong interface type on slave '{member}' ('{is}' != 'eth or bond')");
+                    return Err(fault(code, &name, what));
+                }
             }
             mtu(all, &name, member)?;
         }
@@ -271,6 +278,10 @@ fn bridges(all: &Interfaces) -> Done {
                 if let Some(mtu) = of.and_then(|p| p.settings.get("mtu")).cloned() {
                     vlan.settings.insert("mtu".into(), mtu);
                 }
+                // To ask for a thing of Perl's brings it about.
+                if of.is_none() {
+                    implied.insert(parent.to_owned(), Interface::default());
+                }
                 implied.insert(port.clone(), vlan);
             }
             let Some(found) = all.get(&port).or_else(|| implied.get(&port)) else {
@@ -330,7 +341,8 @@ fn carries(parent: &str, below: &Interface, child: &str, above: &Interface) -> D
 
 /// The number that a text begins with, 0 if with none: as Perl compares texts by number.
 pub(super) fn number(text: &str) -> f64 {
+    // What Rust takes for a number and Perl does too, of which the longest counts.
     let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(text.len());
-    text[..end].parse().unwrap_or(0.0)
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(text.len());
+    (1..=end).rev().find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
 }

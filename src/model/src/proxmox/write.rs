@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::interface::{Family, Interface, Network, Value, of_family};
 use super::kind::Kind;
-use super::read::mask_length;
+use super::read::{blank, mask_length};
 use super::rules::{self, Fault, fault, number};
 use super::{kind, ovs};
 
@@ -65,11 +65,11 @@ pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
                 if interface.is(Kind::OvsBridge) && flavour == Flavour::Ifupdown { "allow-ovs" } else { "auto" };
             out.line(&format!("{class} {name}"));
         }
+        families(&name, interface)?;
         let mut interface = interface.clone();
-        if interface.families == [Some(Family::Inet6)]
-            && let Some(comments) = interface.settings.remove("comments")
-        {
-            interface.settings.insert("comments6".into(), comments);
+        if interface.families == [Some(Family::Inet6)] {
+            let comments = interface.settings.remove("comments").unwrap_or(Value::Nothing);
+            interface.set("comments6", comments);
         }
         for (number, family) in interface.families.clone().into_iter().enumerate() {
             stanza(&mut out, &name, &mut interface, family, number == 0, flavour)?;
@@ -85,9 +85,12 @@ pub fn refusal(mut network: Network, flavour: Flavour) -> Option<Fault> {
         return Some(fault);
     }
     let of = |name: &str| {
-        // One without a stanza says nothing that could be wrong.
-        let interface = network.interfaces.get(name).filter(|i| i.speaks())?;
-        match interface.kind {
+        let interface = network.interfaces.get(name)?;
+        if let Err(fault) = families(name, interface) {
+            return Some(fault);
+        }
+        // One without a stanza says nothing else that could be wrong.
+        match interface.kind.filter(|_| interface.speaks()) {
             Some(Kind::Vlan) => vlan_protocol(name, interface).err(),
             Some(Kind::OvsBond) => ovs_bond_mode(name, interface).err(),
             _ => None,
@@ -124,8 +127,8 @@ impl Written {
 }
 
 /// Known types first to last, each in the order of reading; that is a total order. One of unknown
-/// type is compared by its place in the file alone, which is none: it goes behind the last that was
-/// read before it, so that it at least follows what it may depend on.
+/// type is compared by its place in the file alone, which is none: it goes before the first that was
+/// read after it, as Perl's merge sort nearly always has it.
 fn ordered(network: &Network) -> Vec<String> {
     let rank = |name: &str| {
         let mut parts = name.split(['.', ':']);
@@ -142,8 +145,8 @@ fn ordered(network: &Network) -> Vec<String> {
     sorted.sort_by_key(|(rank, place, name)| (rank.unwrap_or(0) + place, *name));
     unknown.sort_by_key(|(_, place, name)| (*place, *name));
     for item in unknown {
-        let before = |other: &(Option<u32>, u32, &String)| (other.1, other.2) < (item.1, item.2);
-        let at = sorted.iter().rposition(before).map_or(0, |at| at + 1);
+        let behind = |other: &(Option<u32>, u32, &String)| (other.1, other.2) > (item.1, item.2);
+        let at = sorted.iter().position(behind).unwrap_or(sorted.len());
         sorted.insert(at, item);
     }
     sorted.into_iter().map(|(.., name)| name.clone()).collect()
@@ -210,7 +213,7 @@ fn stanza(
         for option in interface.list(of_family("options", suffix)) {
             let _ = writeln!(raw, "\t{option}"); // never fails
         }
-        let comments = interface.text(of_family("comments", suffix)).unwrap_or_default();
+        let comments = interface.true_text(of_family("comments", suffix)).unwrap_or_default();
         // Empty ones at the end are not written.
         for comment in comments.trim_end_matches('\n').split('\n').filter(|_| !comments.trim_matches('\n').is_empty()) {
             let _ = writeln!(raw, "#{comment}");
@@ -239,11 +242,16 @@ fn address(raw: &mut String, interface: &Interface, suffix: &str) {
     }
 }
 
-/// Commas and semicolons between ports, as the GUI sends them, become blanks.
+/// Commas, semicolons and blanks between ports, as the GUI sends them, become one blank.
 fn ports(text: Option<Cow<'_, str>>) -> String {
-    let text = text.unwrap_or_default();
-    let words: Vec<&str> = text.split([';', ',', ' ', '\t']).filter(|w| !w.is_empty()).collect();
-    if words.is_empty() { "none".into() } else { words.join(" ") }
+    let mut ports = String::new();
+    for c in text.as_deref().unwrap_or("none").chars() {
+        let c = if ";,".contains(c) || blank(c) { ' ' } else { c };
+        if c != ' ' || !ports.ends_with(' ') {
+            ports.push(c);
+        }
+    }
+    ports
 }
 
 /// What a type of interface says in a way of its own; returns what stands in front of the stanza.
@@ -324,6 +332,14 @@ fn vlan_protocol(name: &str, interface: &Interface) -> Result<(), Fault> {
     }
 }
 
+/// One that is only known because an alias refers to it can't be written, in Perl's words.
+fn families(name: &str, interface: &Interface) -> Result<(), Fault> {
+    if interface.families.is_empty() {
+        return Err(fault("PVN033", name, "Can't use an undefined value as an ARRAY reference"));
+    }
+    Ok(())
+}
+
 /// The mode of a bond of OVS, and its LACP.
 fn ovs_bond_mode(name: &str, interface: &Interface) -> Result<(&'static str, Option<&'static str>), Fault> {
     let mode = interface.true_text("bond_mode").unwrap_or_else(|| "active-backup".into());
@@ -332,7 +348,7 @@ fn ovs_bond_mode(name: &str, interface: &Interface) -> Result<(&'static str, Opt
         "lacp-balance-tcp" => ("balance-tcp", Some("active")),
         "active-backup" => ("active-backup", None),
         "balance-slb" => ("balance-slb", None),
-        _ => return Err(fault("PVN032", name, format!("OVS does not support bond mode '{mode}'"))),
+        _ => return Err(fault("PVN032", name, format!("OVS does not support bond mode '{mode}"))),
     })
 }
 
