@@ -364,4 +364,9 @@ fn a_policys_mode_follows_the_command_though_its_key_is_known() {
     assert!(policy().contains("mode = \"enforce\""));
     // Of which package?
     add(&["--mode", "warn"]).failed(2, "--package");
+    // Another file that is broken does not make this one nothing.
+    desk.write("node/etc/debseal/policy.d/x.toml", "[[package]\n");
+    let said = desk.debseal(["status".as_ref(), "--root".as_ref(), root.as_os_str()]);
+    assert!(said.out.starts_with("the policies can't be read\n"), "{said:?}");
+    said.refused("/etc/debseal/policy.d/x.toml, line 1");
 }
