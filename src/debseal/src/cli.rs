@@ -169,7 +169,7 @@ pub(crate) struct KeyAddArgs {
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) fingerprint: Option<String>,
     /// What follows from a refusal [default for a new policy: enforce]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "package")]
     pub(crate) mode: Option<PolicyMode>,
     /// The root that the policy lies in
     #[arg(long, value_name = "DIR", default_value = "/")]

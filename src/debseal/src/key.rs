@@ -134,6 +134,13 @@ fn add(args: &KeyAddArgs) -> Result<Outcome> {
                 });
                 outcome.out += &format!("{} {} is up to date: {state}\n", info.fingerprint, info.name);
             }
+            let again = policies.iter().find(|p| args.package.as_ref() == Some(&p.name));
+            if let (Some(policy), Some(mode)) = (again, args.mode) {
+                edit(&root, policy, |table| {
+                    table.insert("mode", toml_edit::value(mode.name()));
+                })?;
+                outcome.out += &format!("{}: {}, by {}\n", policy.name, mode.name(), policy.file.display());
+            }
         } else {
             return Err(Error::of(
                 Kind::Usage,

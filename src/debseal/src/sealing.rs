@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use host::{Error, IoContext, Kind, Result};
 use maintscript::policy::Policy;
 use seal::deb::{self, Deb};
-use seal::manifest::{self, HOOKS, Manifest};
+use seal::manifest::{self, Entry, HOOKS, Manifest};
 use seal::provenance::Provenance;
 use seal::tarball::{self, ControlMember};
 use seal::{trailer, version};
@@ -21,12 +21,14 @@ pub(crate) fn run(args: &SealArgs) -> Result<Outcome> {
     let named = |e: Error| e.context(args.input.display());
     let mut notes = Vec::new();
 
-    let hook = hook(args, &input, &mut notes)?;
+    let (hook, policy) = hook(args, &input, &mut notes)?;
     let mut files = kept_files(args, &input).map_err(named)?;
     for name in HOOKS {
         files.push(ControlMember { name: name.to_owned(), mode: 0o755, bytes: hook.clone() });
     }
     let source_date = source_date(args, &input)?;
+    let payload = input.payload().map_err(named)?;
+    notes.extend(units_not_shipped(&policy, &payload));
     let control = input.control();
     let manifest = Manifest {
         format: manifest::FORMAT,
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &SealArgs) -> Result<Outcome> {
         minimum_version: minimum_version(args, control.version())?,
         source_date,
         control: files.iter().map(ControlMember::entry).collect(),
-        payload: input.payload().map_err(named)?,
+        payload,
     };
     files.push(ControlMember { name: manifest::NAME.to_owned(), mode: 0o644, bytes: provenance.write(&manifest)? });
     let archive = tarball::control_archive(&files, source_date)?;
@@ -48,8 +50,8 @@ pub(crate) fn run(args: &SealArgs) -> Result<Outcome> {
     Ok(Outcome { notes, ..Outcome::default() })
 }
 
-/// The hook with policy and keys behind it.
-fn hook(args: &SealArgs, input: &Deb, notes: &mut Vec<String>) -> Result<Vec<u8>> {
+/// The hook with policy and keys behind it, and what that policy says.
+fn hook(args: &SealArgs, input: &Deb, notes: &mut Vec<String>) -> Result<(Vec<u8>, Policy)> {
     let control = input.control();
     let architecture = control.architecture();
     if architecture == "all" {
@@ -59,7 +61,7 @@ fn hook(args: &SealArgs, input: &Deb, notes: &mut Vec<String>) -> Result<Vec<u8>
             args.input.display()
         )));
     }
-    let policy = check_policy(&args.hooks, control.package())?;
+    let (bytes, policy) = check_policy(&args.hooks, control.package())?;
     let read = |path: &Path| fs::read(path).doing(|| format!("cannot read {}", path.display()));
     let program = read(&args.hook_elf)?;
     elf::check_hook(&args.hook_elf, &program, architecture)?;
@@ -72,19 +74,44 @@ fn hook(args: &SealArgs, input: &Deb, notes: &mut Vec<String>) -> Result<Vec<u8>
     if keyring.is_empty() {
         notes.push("no --key: the hooks trust nobody, so they can't judge a successor".to_owned());
     }
-    Ok(trailer::append(&program, &policy, &keyring.to_bytes()?))
+    Ok((trailer::append(&program, &bytes, &keyring.to_bytes()?), policy))
 }
 
 /// `hooks.toml`, when it says something that the hooks understand and speaks of this package.
-fn check_policy(path: &Path, package: &str) -> Result<Vec<u8>> {
+fn check_policy(path: &Path, package: &str) -> Result<(Vec<u8>, Policy)> {
     let bytes = fs::read(path).doing(|| format!("cannot read {}", path.display()))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::new(format!("{} is not UTF-8", path.display())))?;
-    let policy = Policy::parse(text).map_err(|e| e.context(path.display()))?;
+    let policy = Policy::parse(text).map_err(|e| by_name(&e, path))?;
     if policy.package != package {
         return Err(Error::new(format!("{} is for package {}, not for {package}", path.display(), policy.package)));
     }
     own_folders(&policy).map_err(|e| e.context(path.display()))?;
-    Ok(bytes)
+    Ok((bytes, policy))
+}
+
+/// The hooks call what they carry `hooks.toml`; here the file has a name, and an editor takes `FILE:LINE`.
+fn by_name(error: &Error, path: &Path) -> Error {
+    let text = error.to_string();
+    let place = path.display();
+    let named = match text.strip_prefix("hooks.toml") {
+        Some(rest) => format!("{place}{rest}"),
+        None => format!("{place}: {text}"),
+    };
+    Error::of(error.kind(), named)
+}
+
+/// A unit that the package does not ship is restarted and stopped by nobody: most likely a typing mistake,
+/// but another package may ship it.
+fn units_not_shipped(policy: &Policy, payload: &[Entry]) -> Vec<String> {
+    let ships = |name: &str| payload.iter().any(|entry| entry.path_bytes().ends_with(format!("/{name}").as_bytes()));
+    let template = |unit: &str| {
+        let (name, instance) = unit.split_once('@')?;
+        let (_, kind) = instance.rsplit_once('.')?;
+        Some(format!("{name}@.{kind}"))
+    };
+    let there = |unit: &str| ships(unit) || template(unit).is_some_and(|name| ships(&name));
+    let units = policy.units.iter().filter(|unit| !there(unit));
+    units.map(|unit| format!("units has {unit}, and the package ships no such file")).collect()
 }
 
 /// Purge removes these two folders whole, so they must be the package's and nobody else's: only a name

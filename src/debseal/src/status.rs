@@ -25,6 +25,9 @@ struct Answer {
     gates: Vec<&'static str>,
     allowed: Vec<Allowed>,
     problems: Vec<String>,
+    /// Nobody knows what is checked while a policy file can't be read.
+    #[serde(skip)]
+    readable: bool,
 }
 
 #[derive(Serialize)]
@@ -42,7 +45,9 @@ pub(crate) fn run(args: &StatusArgs) -> Outcome {
     let mut errors = Vec::new();
     let (mut policies, mut keys) = (Vec::new(), Vec::new());
     let refused = |why: Error| why.with_kind(Kind::SignatureRefused);
-    match policy::load(&root) {
+    let loaded = policy::load(&root);
+    let readable = loaded.is_ok();
+    match loaded {
         Err(error) => errors.push(refused(error).way_out("its packages can't be installed until this is mended")),
         Ok(all) => {
             for policy in all {
@@ -94,7 +99,8 @@ pub(crate) fn run(args: &StatusArgs) -> Outcome {
         );
     }
     let problems = errors.iter().map(ToString::to_string).collect();
-    let answer = Answer { schema_version: 1, policies, keys, gates, allowed: allow::pending(&root), problems };
+    let answer =
+        Answer { schema_version: 1, policies, keys, gates, allowed: allow::pending(&root), problems, readable };
     let out = match args.output {
         Format::Json => output::json(&answer).unwrap_or_else(|error| {
             errors.push(error);
@@ -118,7 +124,9 @@ impl Answer {
                 out += &format!("  key {}\n", key.line().trim_start_matches(&format!("{}: ", policy.package)));
             }
         }
-        if self.policies.is_empty() {
+        if !self.readable {
+            out += "the policies can't be read\n";
+        } else if self.policies.is_empty() {
             out += "no policy names a package: nothing is checked\n";
         }
         let gates = if self.gates.is_empty() { "nobody".to_owned() } else { self.gates.join(", ") };

@@ -109,7 +109,10 @@ fn what_is_not_sealed() {
         desk.debseal(args.into_iter().chain(rest))
     };
     seal(&hooks, &desk.hook()).failed(1, "is for package other, not for demo");
-    seal(&desk.write("bad.toml", "format = 1\nkyes = 1\n"), &desk.hook()).failed(1, "kyes");
+    let said = seal(&desk.write("bad.toml", "format = 1\nkyes = 1\n"), &desk.hook());
+    said.failed(1, "/bad.toml:2: unknown field `kyes`");
+    let said = seal(&desk.write("bad.toml", rig::HOOKS_TOML.replace("/var/lib", "/srv")), &desk.hook());
+    said.failed(1, "/bad.toml: state");
     let hooks = desk.write("hooks.toml", rig::HOOKS_TOML);
     seal(&hooks, Path::new(env!("CARGO_BIN_EXE_debseal"))).failed(1, "linked dynamically");
     seal(&hooks, &hooks).failed(1, "no ELF program");
@@ -118,6 +121,29 @@ fn what_is_not_sealed() {
     let said = seal(&hooks, &desk.hook());
     assert_eq!(said.code, 0);
     assert!(said.err.contains("the hooks trust nobody"), "{}", said.err);
+}
+
+#[test]
+fn units_that_the_package_does_not_ship_are_named() {
+    let desk = Desk::new();
+    let plain = desk.package_with("units.deb", "1.0", |tree| {
+        let folder = tree.join("usr/lib/systemd/system");
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["demo.service", "demo-run@.service", "demo\\x2dodd.timer"] {
+            fs::write(folder.join(name), "[Unit]\n").unwrap();
+        }
+    });
+    let seal = |units: &str| {
+        let hooks = desk.write("hooks.toml", format!("{}units = [{units}]\n", rig::HOOKS_TOML));
+        let (hook, key, out) = (desk.hook(), desk.certificate("alice"), desk.at("out.deb"));
+        let args = ["seal".as_ref(), "--hooks".as_ref(), hooks.as_os_str(), "--hook-elf".as_ref(), hook.as_os_str()];
+        let rest = ["--key".as_ref(), key.as_os_str(), "-o".as_ref(), out.as_os_str(), plain.as_os_str()];
+        desk.debseal(args.into_iter().chain(rest))
+    };
+    seal(r#""demo.service", "demo-run@a.service", 'demo\x2dodd.timer'"#).fine();
+    let said = seal(r#""demo.service", "dmeo.service""#);
+    let note = "debseal: note: units has dmeo.service, and the package ships no such file\n";
+    assert_eq!((said.code, said.err.as_str()), (0, note));
 }
 
 #[test]

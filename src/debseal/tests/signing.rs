@@ -344,3 +344,29 @@ fn many_files_at_once_with_nobody_to_ask() {
     let count = said.out.matches("<testcase ").count();
     assert_eq!(count, 13, "{}", said.out);
 }
+
+#[test]
+fn a_policys_mode_follows_the_command_though_its_key_is_known() {
+    let desk = Desk::new();
+    let (root, key) = (desk.at("node"), desk.certificate("alice"));
+    let add = |words: &[&str]| {
+        let args = ["key".as_ref(), "add".as_ref(), "--root".as_ref(), root.as_os_str()];
+        let words = words.iter().map(std::ffi::OsStr::new);
+        desk.debseal(args.into_iter().chain(words).chain([key.as_os_str()]))
+    };
+    let policy = || fs::read_to_string(root.join("etc/debseal/policy.d/demo.toml")).unwrap();
+    assert_eq!(add(&["--package", "demo", "--mode", "warn"]).code, 0);
+    assert!(policy().contains("mode = \"warn\""));
+    let said = add(&["--package", "demo", "--mode", "enforce"]).fine();
+    assert!(said.out.ends_with("\ndemo: enforce, by /etc/debseal/policy.d/demo.toml\n"), "{said:?}");
+    assert!(policy().contains("mode = \"enforce\""));
+    add(&["--package", "demo"]).fine();
+    assert!(policy().contains("mode = \"enforce\""));
+    // Of which package?
+    add(&["--mode", "warn"]).failed(2, "--package");
+    // Another file that is broken does not make this one nothing.
+    desk.write("node/etc/debseal/policy.d/x.toml", "[[package]\n");
+    let said = desk.debseal(["status".as_ref(), "--root".as_ref(), root.as_os_str()]);
+    assert!(said.out.starts_with("the policies can't be read\n"), "{said:?}");
+    said.refused("/etc/debseal/policy.d/x.toml, line 1");
+}

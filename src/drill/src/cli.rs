@@ -20,11 +20,12 @@ Exit codes: 0 nothing broke, 1 something broke or the drill could not go on, 2 u
 /// The package is installed, upgraded, removed and so on in throw-away roots, thousands of times:
 /// each of its maintainer scripts fails in turn, then each later one; at every system call by which
 /// they change something they are killed, or the call fails. After each run, and after what heals
-/// it, what has to hold is checked. Needs root, and a machine that runs Linux on x86-64.
+/// it, what has to hold is checked. Needs root, mmdebstrap, and a machine that runs Linux on x86-64.
 #[derive(Debug, Parser)]
 #[command(name = "debseal-drill", version, about, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// The version that is installed before an upgrade [default: FILE under a lower version]
+    /// The version that is installed before an upgrade [default: FILE under a lower version, both without a
+    /// signature]
     #[arg(long, value_name = "OLD.deb")]
     pub(crate) old: Option<PathBuf>,
     /// What a package captures whose scripts don't carry it

@@ -107,8 +107,15 @@ fn drill(cli: &Cli) -> Result<(String, bool)> {
         (None, false) => cli.flows.iter().map(|f| f.parse()).collect::<Result<_>>()?,
     };
     let suite = machines::Suite::from(cli.suite);
-    let root = machines::roots::base(&roots(cli)?, suite, &[])?;
+    // First, since it is quick: a mistake in the call should not wait for a root.
     let subject = Arc::new(Subject::read(&cli.file, cli.old.as_deref(), cli.hooks.as_deref(), cli.light)?);
+    if subject.unsigned {
+        note!(
+            "debseal-drill: note: tried without its signature, since a predecessor made from it has none; to drill \
+             both signed: --old"
+        );
+    }
+    let root = machines::roots::base(&roots(cli)?, suite, &[])?;
     let trials = cli.hooks.is_none();
     let stages = Stages::make(&root, &subject, &flows, trials, cli.cluster)?;
     let report = Report::new(&subject.policy.package, &subject.version, suite.name(), cli.seed);

@@ -194,7 +194,11 @@ impl Report {
             let _ = writeln!(out, "{} points were not tried: time was up", self.left);
         }
         let broken = self.cases.iter().filter(|(_, v)| !v.is_empty()).count();
-        let _ = writeln!(out, "{} violations in {broken} cases", self.violations.len());
+        let _ = match broken {
+            // Not "0 violations in 0 cases", which reads as if no case had been tried.
+            0 => writeln!(out, "nothing broke"),
+            _ => writeln!(out, "{} violations in {broken} cases", self.violations.len()),
+        };
         for found in &self.violations {
             let _ = writeln!(out, "  {}: {}: {}", found.case, found.when, found.what);
         }

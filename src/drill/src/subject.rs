@@ -28,6 +28,8 @@ pub struct Subject {
     pub program: Option<PathBuf>,
     /// The program that writes as the package's own code does, where it keeps a journal.
     pub writer: Option<Vec<u8>>,
+    /// Whether it was signed, and is tried without that signature.
+    pub unsigned: bool,
     /// Packages by the name of their file.
     pub debs: Vec<(&'static str, Vec<u8>)>,
 }
@@ -49,6 +51,9 @@ const LIGHT: u64 = 64 << 10;
 impl Subject {
     /// Reads the package, its predecessor (made from it if there is none), and the policy that it
     /// carries or that `hooks` holds. `light`: with its long files cut.
+    ///
+    /// A predecessor that is made here can't be signed, and may not follow a signed version. So without
+    /// `old` the package's own signature is left out as well.
     pub fn read(new: &Path, old: Option<&Path>, hooks: Option<&Path>, light: bool) -> Result<Self> {
         let mut deb = Deb::open(new)?;
         let own = || std::fs::read("/proc/self/exe").doing(|| "cannot read this program");
@@ -73,13 +78,15 @@ impl Subject {
             policy,
             hooks,
             writer,
+            unsigned: old.is_none() && deb.control_file(manifest::SIGNATURE_NAME).is_some(),
             debs: Vec::new(),
         };
-        let (files, data) = content(&mut deb, light).map_err(|e| e.context(new.display()))?;
+        let keep = if old.is_some() { Signature::Kept } else { Signature::LeftOut };
+        let (files, data) = content(&mut deb, light, keep).map_err(|e| e.context(new.display()))?;
         let before = match old {
             Some(old) => {
                 let (files, data) = Deb::open(old)
-                    .and_then(|mut deb| content(&mut deb, light))
+                    .and_then(|mut deb| content(&mut deb, light, keep))
                     .map_err(|e| e.context(old.display()))?;
                 write(&files, &data)?
             }
@@ -104,14 +111,26 @@ impl Subject {
     }
 }
 
+/// What becomes of a package's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signature {
+    Kept,
+    LeftOut,
+}
+
 /// Control files and payload.
-fn content(deb: &mut Deb, light: bool) -> Result<(Vec<ControlMember>, Vec<u8>)> {
+fn content(deb: &mut Deb, light: bool, signature: Signature) -> Result<(Vec<ControlMember>, Vec<u8>)> {
     let (mut files, data) = (deb.control_files().to_vec(), deb.plain_data()?);
+    if signature == Signature::LeftOut {
+        files.retain(|f| f.name != manifest::SIGNATURE_NAME);
+    }
     if !light {
         return Ok((files, data));
     }
     if files.iter().any(|f| f.name == manifest::SIGNATURE_NAME) {
-        return Err(Error::new("it is signed, and a signed package can't be cut").way_out("leave out --light"));
+        return Err(
+            Error::new("it is signed, and a signed package can't be cut").way_out("leave out --light, or --old")
+        );
     }
     let data = tarball::cut_payload(&data, LIGHT)?;
     if let Some(sealed) = files.iter_mut().find(|f| f.name == manifest::NAME) {
@@ -137,10 +156,10 @@ fn policy_text(deb: &Deb, hooks: Option<&Path>) -> Result<String> {
     Ok(String::from_utf8_lossy(&carried.policy).into_owned())
 }
 
-/// The same control files as those of a version just below, unsigned.
+/// The same control files, without a signature, as those of a version just below.
 fn predecessor(files: &[ControlMember], version: &str) -> Result<Vec<ControlMember>> {
     let older = format!("{version}~drill");
-    let mut out: Vec<ControlMember> = files.iter().filter(|f| f.name != manifest::SIGNATURE_NAME).cloned().collect();
+    let mut out: Vec<ControlMember> = files.to_vec();
     for file in out.iter_mut().filter(|f| f.name == "control") {
         let text = String::from_utf8_lossy(&file.bytes).into_owned();
         let line = |line: &str| match line.starts_with("Version:") {
@@ -173,4 +192,31 @@ fn write(control: &[ControlMember], data: &[u8]) -> Result<Vec<u8>> {
         writer.member(name, bytes.len() as u64, &mut &bytes[..])?;
     }
     writer.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_left_out_unless_the_predecessor_may_have_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| ControlMember { name: name.into(), mode: 0o644, bytes: text.into() };
+        let control = "Package: demo\nVersion: 1\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: x\n";
+        let members = [file("control", control), file(manifest::SIGNATURE_NAME, "signature")];
+        let (deb, hooks) = (dir.path().join("demo.deb"), dir.path().join("hooks.toml"));
+        std::fs::write(&deb, write(&members, &EMPTY).unwrap()).unwrap();
+        std::fs::write(&hooks, "format = 1\npackage = \"demo\"\nstate = \"/var/lib/demo\"\n").unwrap();
+        let signed = |subject: &Subject, name: &str| {
+            let (_, bytes) = subject.debs.iter().find(|(deb, _)| *deb == name).unwrap();
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Deb::open(&path).unwrap().control_file(manifest::SIGNATURE_NAME).is_some()
+        };
+        let alone = Subject::read(&deb, None, Some(&hooks), false).unwrap();
+        assert!(alone.unsigned && !signed(&alone, NEW) && !signed(&alone, OLD));
+        let follows = Subject::read(&deb, Some(&deb), Some(&hooks), false).unwrap();
+        assert!(!follows.unsigned && signed(&follows, NEW) && signed(&follows, OLD));
+    }
 }

@@ -109,8 +109,12 @@ impl Recipe {
         if usable(Path::new("/dev/shm")) {
             mmdebstrap.env("TMPDIR", "/dev/shm");
         }
-        let made =
-            mmdebstrap.stdin(Stdio::null()).output().doing(|| "cannot run mmdebstrap (make deps-test installs it)")?;
+        let made = mmdebstrap.stdin(Stdio::null()).output().doing(|| "cannot run unshare (package util-linux)")?;
+        // What a shell says of a command that is not there (POSIX, 2.8.2).
+        if made.status.code() == Some(127) {
+            return Err(Error::new(format!("cannot make {}: mmdebstrap is not installed", root.display()))
+                .way_out("apt-get install mmdebstrap"));
+        }
         if !made.status.success() {
             let said = String::from_utf8_lossy(&made.stderr);
             return Err(Error::new(format!("cannot make {}: mmdebstrap: {}", root.display(), said.trim())));

@@ -268,6 +268,7 @@ fn stamp(path: &Path) -> Option<(u64, u64, u64, i64, i64, i64, i64)> {
 fn refusal(path: &Path, why: &str) -> Error {
     let file = host::quote(&path.display().to_string());
     Error::of(Kind::SignatureRefused, format!("{} is refused: {why}", path.display())).way_out(format_args!(
-        "get it again from its maker, or, if you know better: debseal allow {file} --reason WHY --once"
+        "get it again from its maker; if the maker has a new key: debseal key add; \
+         if you know better: debseal allow {file} --reason WHY --once"
     ))
 }
