@@ -63,7 +63,8 @@ impl Side {
         };
         let doing = || format!("cannot read the certificates in {}", ca.display());
         let mut roots = rustls::RootCertStore::empty();
-        let pem = std::fs::read(ca).doing(doing)?;
+        let way = "on a node 'pvecm updatecerts' makes them; --ca names another file";
+        let pem = std::fs::read(ca).doing(doing).map_err(|e| e.way_out(way))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|e| Error::new(format!("{}: {e}", doing())))?;
             roots.add(certificate).map_err(|e| Error::new(format!("{}: {e}", doing())))?;
