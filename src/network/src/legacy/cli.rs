@@ -49,7 +49,7 @@ enum Command {
         #[arg(long)]
         force: bool,
         /// Give up after this long.
-        #[arg(long, value_name = "SECONDS", default_value_t = super::PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = super::PATIENCE.as_secs(), value_parser = |text: &str| ::cli::seconds(text, 3600))]
         timeout: u64,
         #[command(flatten)]
         output: Output,
