@@ -371,7 +371,8 @@ pub fn ended(verdict: &Verdict) -> Result<()> {
         Judgement::Fail => Kind::Refused,
         Judgement::Inconclusive => Kind::Inconclusive,
     };
-    Err(Error::of(kind, format!("{} says {}", shown::deciding(verdict), verdict.verdict.as_str())))
+    Err(Error::of(kind, format!("{} says {}", shown::deciding(verdict), verdict.verdict.as_str()))
+        .way_out("--explain shows each value and what was wanted"))
 }
 
 #[cfg(test)]
