@@ -234,8 +234,9 @@ fn abort_leads_all_the_way_back() {
         aborted(&node);
         node.run(["migration-ctl", "abort", "--resume"]).ok().says("is complete");
         // And what went back can be undone.
-        let undo = out.stdout.lines().find(|l| l.starts_with("  > migration-ctl rollback --to ")).unwrap();
-        let undo = undo.trim_start_matches("  > ").to_owned();
+        let undo = out.stdout.lines().find(|l| l.starts_with("  to undo that: migration-ctl rollback --to ")).unwrap();
+        let undo = undo.trim_start_matches("  to undo that: ").to_owned();
+        assert!(!out.stdout.contains("  > "), "nothing is left to run: {}", out.stdout);
         node.sh(&undo).ok();
         assert_eq!(node.text(MAIN), TRIAL);
     }
@@ -300,6 +301,80 @@ fn killed_anywhere_it_is_resumed() {
         assert_eq!(check(&health(&node), "pending")["state"], "ok", "after {delay} ms");
     }
     assert!(interrupted > 1, "the delays hit nothing");
+}
+
+/// `--resume` must not take an older abort for one that a full disk kept from being recorded, and call it complete.
+#[test]
+fn an_abort_that_could_not_be_recorded_is_begun_anew_and_not_resumed() {
+    if !need_root() {
+        return;
+    }
+    let node = on_trial(Suite::Bookworm);
+    node.run(["migration-ctl", "abort"]).ok();
+    for phase in ["rust-read-only", "rust-basic-write"] {
+        node.run(["migration-ctl", "phase", "set", phase]).ok();
+    }
+    node.run(["migration-ctl", "abort", "--resume"])
+        .code(3)
+        .says("this node is at rust-basic-write again")
+        .says("'migration-ctl abort' begins a new one");
+    node.sh(&format!(
+        "mkdir /tmp/s && cp -a {STATE}/. /tmp/s && mount -t tmpfs -o size=8m,mode=700 none {STATE} && cp -a /tmp/s/. {STATE}/
+         dd if=/dev/zero of={STATE}/full bs=4k 2>/dev/null || :"
+    ))
+    .ok();
+    node.run(["migration-ctl", "status"]).ok().says("next         df -h /var/lib; df -i /var/lib\n");
+    node.run(["migration-ctl", "phase", "set", "perl-only"])
+        .code(1)
+        .says("No space left on device; look at 'df -h /var/lib'")
+        .says("systemctl stop pve-network-migration.service pve-network-rs.service");
+    let out = node.run(["migration-ctl", "abort"]).code(1).says("then: migration-ctl abort\n");
+    assert_eq!(out.stderr.matches("its steps can't be recorded").count(), 1, "once: {}", out.stderr);
+    let resumed = node.run(["migration-ctl", "abort", "--resume"]).never_says("is complete");
+    assert_ne!(resumed.status.code(), Some(0));
+    node.remove(&format!("{STATE}/full"));
+    node.run(["migration-ctl", "abort"]).ok();
+    aborted(&node);
+}
+
+/// What can't be read would count as missing: "perl-only, no snapshot" is worse than no answer.
+#[test]
+fn nobody_but_root_is_answered() {
+    if !need_root() {
+        return;
+    }
+    let node = Node::bookworm();
+    like_a_pve_node(&node);
+    dpkg(&node, &["-i"], &V1).ok();
+    for phase in ["rust-read-only", "rust-basic-write"] {
+        node.run(["migration-ctl", "phase", "set", phase]).ok();
+    }
+    let asked =
+        |command: &str| node.sh(&format!("cd / && setpriv --reuid=65534 --regid=65534 --clear-groups {command}"));
+    for command in [
+        "migration-ctl status",
+        "migration-ctl phase get",
+        "migration-ctl health",
+        "migration-ctl abort --dry-run",
+        "migration-ctl snapshot list",
+        "pvenet status",
+        "pvenet list",
+        "pvenet validate",
+        "pvenet apply --yes",
+        "pvenet-legacy apply",
+        "canary gate",
+        "canary report",
+    ] {
+        let out = asked(command).code(3).says("only root can read this node's phase").says("with sudo");
+        assert_eq!(out.stdout, "", "{command}");
+    }
+    let out = asked("migration-ctl health --nagios").code(3);
+    assert!(out.stdout.starts_with("PVE-NETWORK-RS UNKNOWN - only root can read"), "{}", out.stdout);
+    // What asks nothing of the node is anybody's.
+    asked("migration-ctl --help").ok();
+    asked("canary keys").ok();
+    node.write("/tmp/migration.toml", "phase = \"perl-only\"\n");
+    asked("migration-ctl config check /tmp/migration.toml").ok();
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::{evidence, keys, read, report, shown, watch};
 /// Judges whether a node may go one phase further, and keeps the evidence.
 ///
 /// It changes nothing, unless 'watch --demote' lowers the phase; 'migration-ctl promote' asks the same gate and then sets it.
+/// What asks the node (gate, evidence, report, watch) needs root; keys, sign and judge do not.
 ///
 /// Exit codes: 0 pass or done, 1 failed, 2 usage, 3 fail, or an alert fires, 4 inconclusive, 6 evidence that was altered or
 /// is signed by nobody who is trusted.
@@ -218,11 +219,12 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let root = cli.root.map_or_else(Root::system, Root::at);
+    let node = || ::cli::need_root(&root).and_then(|()| Node::at(&root, Clock::System));
     match cli.command {
-        Command::Gate(asked) => judge(&Node::at(&root, Clock::System)?, &asked),
-        Command::Evidence(asked) => bundle(&Node::at(&root, Clock::System)?, &asked),
-        Command::Report(asked) => reported(&Node::at(&root, Clock::System)?, &asked),
-        Command::Watch(asked) => watched(&Node::at(&root, Clock::System)?, &asked),
+        Command::Gate(asked) => judge(&node()?, &asked),
+        Command::Evidence(asked) => bundle(&node()?, &asked),
+        Command::Report(asked) => reported(&node()?, &asked),
+        Command::Watch(asked) => watched(&node()?, &asked),
         Command::Keys(output) => trusted(&root, &output),
         Command::Sign(asked) => sign(&asked),
         Command::Judge(asked) => again(&asked),
@@ -369,7 +371,8 @@ pub fn ended(verdict: &Verdict) -> Result<()> {
         Judgement::Fail => Kind::Refused,
         Judgement::Inconclusive => Kind::Inconclusive,
     };
-    Err(Error::of(kind, format!("{} says {}", shown::deciding(verdict), verdict.verdict.as_str())))
+    Err(Error::of(kind, format!("{} says {}", shown::deciding(verdict), verdict.verdict.as_str()))
+        .way_out("--explain shows each value and what was wanted"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use host::{IoContext, Result};
+use host::{Error, IoContext, Kind, Result, Root};
 
 /// `--output text|json`.
 #[derive(Debug, Args)]
@@ -79,6 +79,35 @@ pub fn end(program: &str, done: Result<()>) -> ExitCode {
     }
 }
 
+/// Refuses anybody but root on the running system.
+///
+/// Only root can read what our programs judge by: the state folder, the phase in `/etc/pve`, guests' configurations. What
+/// can't be read would count as missing, and "perl-only, no snapshots" would be a false answer rather than none.
+///
+/// # Errors
+/// [`Kind::Refused`], which is also what a Nagios plugin's `unknown` is.
+pub fn need_root(root: &Root) -> Result<()> {
+    if !root.is_system() || rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::of(
+        Kind::Refused,
+        "only root can read this node's phase, snapshots and journal, so nothing was looked at",
+    )
+    .way_out("run it as root, or with sudo"))
+}
+
+/// A value parser for a number of seconds, 1 to `most`.
+///
+/// # Errors
+/// Says what is wanted, with an example.
+pub fn seconds(text: &str, most: u64) -> std::result::Result<u64, String> {
+    let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    number
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| format!("it must be a number of seconds from 1 to {most}, without a unit, such as 120"))
+}
+
 /// A value parser for what goes into tables and logs, a line each.
 pub fn one_line(text: &str) -> std::result::Result<String, String> {
     let text = text.trim();
@@ -93,6 +122,19 @@ pub fn one_line(text: &str) -> std::result::Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_a_number_and_a_unit_is_told() {
+        assert_eq!((seconds("1", 60), seconds("60", 60)), (Ok(1), Ok(60)));
+        for bad in ["", "0", "61", "2m", "-1", "+1", " 1", "1.5", "99999999999999999999"] {
+            assert!(seconds(bad, 60).is_err_and(|why| why.contains("from 1 to 60")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn below_another_root_anybody_may_look() {
+        assert!(need_root(&Root::at("/nowhere")).is_ok());
+    }
 
     #[test]
     fn a_reason_is_one_line() {

@@ -45,7 +45,8 @@ impl Side {
         let (Some(host), true) = (uri.host(), plain) else {
             return Err(Error::of(host::Kind::Usage, format!("{url} is not of the form https://NODE:8006")));
         };
-        let tls = Tls::trusting(ca, Unusable::Refused)?;
+        let way = "on a node 'pvecm updatecerts' makes them; --ca names another file";
+        let tls = Tls::trusting(ca, Unusable::Refused).map_err(|e| e.way_out(way))?;
         let port = uri.port_u16().unwrap_or(8006);
         let name = format!("https://{}:{port}", host.trim_matches(['[', ']']));
         let server = Server::at(name, host, port, Some(tls));

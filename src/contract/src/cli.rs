@@ -22,7 +22,8 @@ use crate::writes;
 /// It changes nothing. Fields that differ between Perl's own answers are noise: what that hides is listed, and no
 /// type and no missing field is ever hidden.
 ///
-/// Exit codes: 0 equal, 1 differing, 2 usage, 4 inconclusive (Perl or Rust could not be asked, or nothing was compared).
+/// Exit codes: 0 equal, 1 differing, 2 usage, 3 --writes without root, 4 inconclusive (Perl or Rust could not be asked,
+/// nothing was compared, or the report could not be written).
 #[derive(Debug, Parser)]
 #[command(name = "contract-test", version, max_term_width = 100)]
 struct Cli {
@@ -103,17 +104,31 @@ fn contract(cli: Cli) -> Result<()> {
         }
     };
     let report =
-        if cli.writes { writes::run(&node, cli.cases.as_deref(), seed, tell)? } else { reads(&cli, node, seed, tell)? };
+        if cli.writes { writes::run(&node, cli.cases.as_deref(), seed, tell) } else { reads(&cli, node, seed, tell) };
+    let report = report.map_err(inconclusive)?;
+    put(&cli, &report).map_err(inconclusive)?;
+    out(report.text()).map_err(inconclusive)?;
+    ended(&report)
+}
+
+/// What went wrong beside the comparison is no difference: exit code 1 says that Rust answers otherwise, and nothing else.
+fn inconclusive(error: Error) -> Error {
+    match error.kind() {
+        Kind::Failed => error.with_kind(Kind::Inconclusive),
+        _ => error,
+    }
+}
+
+/// Writes what was asked for to files.
+fn put(cli: &Cli, report: &Report) -> Result<()> {
     let json = || -> Result<String> {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?;
+        let text = serde_json::to_string_pretty(report).map_err(|e| Error::new(format!("cannot write JSON: {e}")))?;
         Ok(text + "\n")
     };
     let put = |path: &PathBuf, text: String| files::replace(path, text.as_bytes(), &files::Attributes::mode(0o644));
     cli.output.as_ref().map_or(Ok(()), |path| put(path, json()?))?;
     cli.junit.as_ref().map_or(Ok(()), |path| put(path, report.junit()?))?;
-    cli.html.as_ref().map_or(Ok(()), |path| put(path, html::page(&report)))?;
-    out(report.text())?;
-    ended(&report)
+    cli.html.as_ref().map_or(Ok(()), |path| put(path, html::page(report)))
 }
 
 fn reads(cli: &Cli, node: String, seed: u64, tell: impl FnMut(usize, usize)) -> Result<Report> {
@@ -137,5 +152,19 @@ fn ended(report: &Report) -> Result<()> {
         Judgement::Inconclusive | Judgement::LeftToPerl => {
             Err(Error::of(Kind::Inconclusive, format!("nobody can say whether Rust {verb}s as Perl does")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_it_from_asking_is_no_difference() {
+        let kind = |arguments: &[&str]| with(arguments).map_err(|e| (e.kind(), e.to_string()));
+        let (kind_of, said) = kind(&["--ca", "/nowhere/ca.pem"]).unwrap_err();
+        assert_eq!(kind_of, Kind::Inconclusive, "{said}");
+        assert!(said.contains("/nowhere/ca.pem") && said.contains("pvecm updatecerts"), "{said}");
+        assert_eq!(kind(&["--perl-url", "http://127.0.0.1:8006"]).unwrap_err().0, Kind::Usage);
     }
 }

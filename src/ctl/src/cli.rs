@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use host::{Result, Root};
+use host::{Error, Result, Root};
 
 use crate::accept::Accept;
 use crate::config::Config;
@@ -17,6 +17,8 @@ use crate::status::Status;
 use crate::{Node, accept, config, feature, phase, rollback, snapshot, status};
 
 /// The operator's hand on the switch between Proxmox VE's Perl network stack and Rust.
+///
+/// Every command asks or changes the node that it runs on, and needs root for it.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 inconclusive, 5 cluster not writable or locked.
 #[derive(Debug, Parser)]
@@ -73,6 +75,20 @@ enum Command {
     Status(Status),
 }
 
+impl Command {
+    /// What asks a file of the caller's own, and nothing of the node.
+    const fn is_for_anybody(&self) -> bool {
+        matches!(self, Self::Config(Config::Check { file: Some(_) }))
+    }
+
+    /// Monitoring reads standard output.
+    fn tell_monitoring(&self, error: &Error) {
+        if let Self::Health(asked) = self {
+            asked.not_asked(error);
+        }
+    }
+}
+
 /// The command line as clap knows it: for man pages and completions.
 pub fn cli() -> clap::Command {
     Cli::command()
@@ -86,6 +102,9 @@ pub fn main() -> ExitCode {
 fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     let cli = Cli::parse_from(arguments);
     let root = cli.root.map_or_else(Root::system, Root::at);
+    if !cli.command.is_for_anybody() {
+        ::cli::need_root(&root).inspect_err(|error| cli.command.tell_monitoring(error))?;
+    }
     let node = Node::at(&root)?;
     match cli.command {
         Command::Abort(asked) => crate::abort::run(&node, &asked),

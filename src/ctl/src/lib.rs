@@ -29,7 +29,6 @@ mod feature;
 mod health;
 mod pending;
 mod phase;
-mod pick;
 mod preflight;
 mod promote;
 mod rollback;

@@ -3,12 +3,15 @@
 use history::journal::Contents;
 use history::{Store, restore};
 use maintscript::removal::{Removal, Resume};
+use network::apply::{self, Standing};
 use serde::Serialize;
 
 /// Something that an earlier run left to do, in words for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", content = "detail", rename_all = "kebab-case")]
 pub(crate) enum Pending {
+    /// An apply that somebody is at work on, or that waits for a person. Nothing was left: it is to be let alone.
+    Apply(String),
     /// A restore of this node's files was interrupted.
     Restore(String),
     /// Cluster files wait for a cluster that can be written.
@@ -31,7 +34,8 @@ impl Pending {
     /// For a person.
     pub(crate) fn detail(&self) -> &str {
         match self {
-            Self::Restore(text)
+            Self::Apply(text)
+            | Self::Restore(text)
             | Self::ClusterRestore(text)
             | Self::Unfinished(text)
             | Self::Removal(text)
@@ -46,6 +50,7 @@ impl Pending {
     /// killed half-way, mends what is damaged, and keeps the package.
     pub(crate) const fn command(&self) -> &'static str {
         match self {
+            Self::Apply(_) => "pvenet status",
             Self::Restore(_) | Self::ClusterRestore(_) => "migration-ctl rollback --resume",
             Self::Resume(_) => "migration-ctl phase resume",
             Self::Abort(_) => "migration-ctl abort --resume",
@@ -56,7 +61,21 @@ impl Pending {
 
     /// Whether an operator's next step must wait for it.
     pub(crate) const fn urgent(&self) -> bool {
-        !matches!(self, Self::Resume(_))
+        !matches!(self, Self::Resume(_) | Self::Apply(_))
+    }
+
+    /// Lowest first. What has a deadline, then what is half-way in this node's files.
+    pub(crate) const fn rank(&self) -> u8 {
+        match self {
+            Self::Apply(_) => 0,
+            Self::Abort(_) => 1,
+            Self::Restore(_) => 2,
+            Self::Unfinished(_) => 3,
+            Self::ClusterRestore(_) => 4,
+            Self::Damaged(_) | Self::Configure(_) => 5,
+            Self::Removal(_) => 6,
+            Self::Resume(_) => 7,
+        }
     }
 }
 
@@ -79,7 +98,12 @@ pub(crate) fn find(store: &Store, contents: &Contents) -> Vec<Pending> {
     if let Some(abort) = crate::abort::unfinished(store) {
         out.push(Pending::Abort(format!("the abort of {abort} was interrupted")));
     }
-    let unfinished = contents.unfinished();
+    let mut unfinished = contents.unfinished();
+    // What somebody is at work on was not left: a command that takes it back must not be named beside it.
+    if let Ok(Standing::UnderWay(record)) = apply::standing(store) {
+        unfinished.retain(|id| *id != record.id);
+        out.push(Pending::Apply(apply::told(&record)));
+    }
     if !unfinished.is_empty() {
         out.push(Pending::Unfinished(format!("did not come to its end: operation {}", unfinished.join(", "))));
     }

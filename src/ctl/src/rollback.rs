@@ -11,9 +11,10 @@ use history::{PathText, Policy, Store, Trigger, Use, Why, snapshot};
 use host::cluster::State;
 use host::{Cluster, Error, Kind, Result};
 
-use crate::pick::pick;
 use crate::{Node, here};
 use ::cli::{note, out};
+use network::apply::{self, Standing};
+use network::pick::pick;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -98,13 +99,20 @@ pub(crate) fn run(node: &Node, asked: &Rollback) -> Result<()> {
         ..Why::default()
     };
     let undo = snapshot::capture(store, &present, &why)?;
+    // Asked before, since an apply whose files change is over soon afterwards.
+    let applying = applying(store);
     if plan.forced.is_some() {
         let (time, by) = (store.clock.now().seconds(), here());
         store.journal().append(&Event::Note { time, by, text: reason })?;
     }
     let report = restore::carry_out(store, &plan, &phase)?;
     note!("{} paths restored; to undo: {}", report.done.len(), undo_command(store, &undo.id, asked)?);
-    finish(&report)
+    finish(&report, applying)
+}
+
+/// Whether somebody applies a configuration at this moment.
+fn applying(store: &Store) -> bool {
+    matches!(apply::standing(store), Ok(Standing::UnderWay(_)))
 }
 
 /// The command that takes back what this one did, and no more. Back to a state that going back
@@ -126,9 +134,16 @@ fn undo_command(store: &Store, id: &str, asked: &Rollback) -> Result<String> {
 }
 
 /// What was left alone or waits makes it fail, once what was done has been said.
-fn finish(report: &Report) -> Result<()> {
+fn finish(report: &Report, applying: bool) -> Result<()> {
     if report.done.iter().any(|p| p.as_path().starts_with("/etc/network")) {
-        note!("the running network is unchanged; to make it follow the files: ifreload -a");
+        note!(
+            "{}",
+            match applying {
+                true =>
+                    "an apply was under way: if these are its files it goes back, and reloads the network itself; see pvenet status",
+                false => "the running network is unchanged; to make it follow the files: ifreload -a",
+            }
+        );
     }
     for path in &report.foreign {
         note!("{path} was changed by someone else in this very moment and is left alone");
@@ -168,6 +183,7 @@ fn resume(node: &Node, dry_run: bool) -> Result<()> {
         return Ok(());
     }
     let _lock = store.lock(PATIENCE)?;
+    let applying = applying(store);
     let mut report = restore::resume(store)?.unwrap_or_default();
     if let Some(cluster) = restore::resume_cluster(store)? {
         report.done.extend(cluster.done);
@@ -176,7 +192,7 @@ fn resume(node: &Node, dry_run: bool) -> Result<()> {
         report.why_pending = cluster.why_pending;
     }
     note!("{} paths restored", report.done.len());
-    finish(&report)
+    finish(&report, applying)
 }
 
 /// A path that can't be restored is said before anything is read.

@@ -132,7 +132,7 @@ fn abort_on_a_root_does_what_can_be_done_there() {
       > ifreload -a
     ✓ diagnostics  …
     ");
-    assert_eq!(told.err, "migration-ctl: all is done but what is left to you: run the command above\n");
+    assert_eq!(told.err, "migration-ctl: all is done but what is left to you; run: ifreload -a\n");
     let again = node.ctl(&["abort", "--resume"]);
     assert_eq!(again.code, 0);
     assert!(again.err.ends_with(" is complete\n"), "{}", again.err);

@@ -14,6 +14,7 @@
 //!                            ├─► history    snapshot, journal: who wrote what, how long it took
 //!                            └─► pvesh ─► task: how Proxmox's task ended (pure)
 //!
+//!   pick    which snapshot a person means
 //!   files   where all of them find the files, what a reload would make of these, Proxmox's lock
 //! ```
 //!
@@ -35,6 +36,7 @@ pub mod files;
 mod kernel;
 pub mod legacy;
 pub mod links;
+pub mod pick;
 pub mod pvenet;
 pub mod reload;
 pub mod serve;

@@ -89,7 +89,7 @@ fn in_perl_only_rust_answers_nothing_but_what_is_wrong() {
     let said = machine.pvenet(&["validate"]);
     assert_eq!(
         (said.code, said.out.as_str()),
-        (Some(0), "/etc/network/interfaces: nothing is wrong\n"),
+        (Some(0), "/etc/network/interfaces: nothing wrong was found\n"),
         "{}",
         said.err
     );

@@ -34,6 +34,10 @@ fn a_good_change_becomes_the_running_network_and_can_be_undone() {
         let journal = node.text(&format!("{STATE}/operations.jsonl"));
         assert!(journal.contains("\"backend\":\"rust\"") && journal.contains("\"outcome\":\"done\""), "{journal}");
         node.run(["pvenet", "rollback", "--list"]).ok().says("pvenet writes");
+        node.run(["pvenet", "rollback", "--to", "latest", "--dry-run"])
+            .ok()
+            .says("write /etc/network/interfaces (snapshot 2");
+        node.run(["pvenet", "rollback", "--to", "nosuch", "--yes"]).code(3).says("there is no snapshot \"nosuch\"");
         node.run(["pvenet", "rollback", "--yes"]).ok();
         assert_eq!(network(&node), old);
         guests_are_plugged_in(&node, "after a rollback");
@@ -46,7 +50,13 @@ fn a_dry_run_shows_plan_and_patch_and_changes_nothing() {
         return;
     }
     let node = node();
+    let said = node.run(["pvenet", "apply", "--dry-run"]).ok();
+    said.says("write no file (the files as they are, since nothing is pending)").never_says("+++");
+    node.run(["pvenet", "apply", "--confirm", "2m"])
+        .code(2)
+        .says("a number of seconds from 1 to 86400, without a unit");
     node.write(NEW, good());
+    node.run(["migration-ctl", "status"]).ok().says("changes      wait to be applied in /etc/network/interfaces.new");
     let (before, tree) = (network(&node), node.tree());
     node.run(["pvenet", "apply", "--dry-run", "--confirm", "30"])
         .ok()
@@ -176,7 +186,17 @@ fn unconfirmed_it_goes_back_in_time_and_confirmed_it_stays() {
     node.run(["pvenet", "confirm"]).code(1).says("no apply waits");
 
     waits(&node, 300);
-    node.run(["pvenet", "status"]).ok().says("waiting (under way)");
+    node.run(["pvenet", "status"]).ok().says("waiting (under way)").says(" s left: pvenet confirm keeps it");
+    // Another session is told the same, and no command that would take it back by the way.
+    node.run(["migration-ctl", "status"])
+        .ok()
+        .says("waits for pvenet confirm and goes back in ")
+        .says("next         pvenet status\n")
+        .never_says("dpkg-reconfigure");
+    let health: serde_json::Value =
+        serde_json::from_str(&node.run(["migration-ctl", "health", "--output", "json"]).stdout).unwrap();
+    let pending = health["checks"].as_array().unwrap().iter().find(|check| check["name"] == "pending").unwrap();
+    assert_eq!((&pending["state"], &pending["mend"]), (&"warning".into(), &"pvenet status".into()), "{pending}");
     node.run(["pvenet", "confirm"]).ok().says("changed /etc/network/interfaces");
     ended(&node).ok();
     assert_eq!(node.text(MAIN), good());
@@ -189,6 +209,49 @@ fn unconfirmed_it_goes_back_in_time_and_confirmed_it_stays() {
     ended(&node).code(1).says("somebody asked for it");
     assert_eq!(network(&node), new);
     guests_are_plugged_in(&node, "taken back by hand");
+}
+
+#[test]
+fn a_rollback_by_hand_while_an_apply_waits_says_who_reloads() {
+    if !need_root() {
+        return;
+    }
+    let node = node();
+    let old = network(&node);
+    node.write(NEW, good());
+    begin(&node, "pvenet apply --yes --confirm 300");
+    reaches(&node, &["waiting"]);
+    node.run(["migration-ctl", "rollback"])
+        .ok()
+        .says("an apply was under way: if these are its files it goes back, and reloads the network itself")
+        .never_says("the running network is unchanged");
+    ended(&node).code(1).says("its files were changed or taken back by somebody else");
+    assert_eq!(network(&node), old);
+}
+
+/// Whoever looks at the countdown is told what each answer does; any other word changes nothing.
+#[test]
+fn on_a_terminal_yes_and_no_are_asked_for_and_nothing_else_counts() {
+    if !need_root() {
+        return;
+    }
+    let node = node();
+    let old = network(&node);
+    node.write(NEW, good());
+    let typed = format!(
+        "sleep 1; echo y; until grep -qs '\"waiting\"' {STATE}/apply.json; do sleep 0.1; done; echo y; sleep 1; echo no; sleep 5"
+    );
+    begin(&node, &format!("({typed}) | script -qec 'pvenet apply --confirm 300' /dev/null"));
+    reaches(&node, &["rolled-back"]);
+    let said = node.text("/run/said");
+    for words in [
+        "guardian started; if pvenet ends before it is through (Ctrl-C, a lost session), all goes back",
+        "no or Ctrl-C takes it back",
+        "that is neither yes nor no",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(network(&node), old);
 }
 
 #[test]

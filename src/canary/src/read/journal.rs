@@ -87,6 +87,12 @@ pub fn of(bytes: &[u8], since: Since) -> Journal {
         }
         latest = latest.max(at);
         match event {
+            // A restore that was interrupted is begun anew under its own name: it is one operation, and its end ends it.
+            Event::Begin { id, .. } if by_id.contains_key(id.as_str()) => {
+                if let Some(operation) = by_id.get(id.as_str()).and_then(|at| operations.get_mut(*at)) {
+                    (operation.ended, operation.ms, operation.outcome) = (None, None, None);
+                }
+            }
             Event::Begin { id, time, backend, tool, paths, .. } => {
                 by_id.insert(id, operations.len());
                 operations.push(Operation {
@@ -145,5 +151,24 @@ half a line
         // What is old goes, what has no end stays.
         let recent = all(150, 0).operations;
         assert_eq!(recent.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_restore_that_was_taken_up_again_is_one_operation_and_ends_with_its_end() {
+        let begin = |time: i64| {
+            format!(
+                r#"{{"event":"begin","id":"r","time":{time},"backend":"restore","tool":"restore","phase":"perl-only","snapshot":null,"transaction":null,"paths":{{}}}}"#
+            )
+        };
+        let end = r#"{"event":"end","id":"r","time":201,"duration_ms":1,"outcome":"done"}"#;
+        let ended = |text: String| {
+            let journal = of(text.as_bytes(), Since { operations: 0, damage: 0 });
+            journal.operations.iter().map(|o| (o.began, o.ended, o.outcome)).collect::<Vec<_>>()
+        };
+        assert_eq!(ended(format!("{}\n{}\n", begin(100), begin(200))), [(100, None, None)]);
+        assert_eq!(
+            ended(format!("{}\n{}\n{end}\n", begin(100), begin(200))),
+            [(100, Some(201), Some(history::journal::Outcome::Done))]
+        );
     }
 }

@@ -51,29 +51,33 @@ pub(crate) fn run(node: &Node, asked: &Asked) -> Result<()> {
     }
     store.prepare()?;
     let _lock = Lock::take(&store.path("abort.lock"), Duration::from_secs(1))?;
+    let now = node.switch.effective().phase;
+    let mut recorded = true;
     let mut abort = if asked.resume {
         interrupted(store)?
     } else {
-        Abort::begin(store.clock.now().seconds(), node.switch.effective().phase.to_string())
+        // Not only overwritten: where the disk is full, `--resume` would take the one before for this one, and say that it
+        // is complete.
+        unless_noted(Abort::forget(store), &mut recorded);
+        Abort::begin(store.clock.now().seconds(), now.to_string())
     };
+    if abort.outcome(Step::Phase) == Some(Outcome::Done) && now > ::phase::Phase::PerlOnly {
+        let what =
+            format!("the abort of {} is over as far as the phase goes: this node is at {now} again", abort.time());
+        return Err(Error::of(Kind::Refused, what).way_out("'migration-ctl abort' begins a new one"));
+    }
     let steps = abort.remaining();
     if steps.is_empty() {
         note!("the abort of {} is complete", abort.time());
         return Ok(());
     }
-    // A full disk must not keep anyone from going back; what can't be recorded is only repeated.
-    let record = |abort: &Abort| {
-        if let Err(error) = abort.write(store) {
-            note!("migration-ctl: {error}; the abort goes on, but can't be resumed");
-        }
-    };
-    record(&abort);
+    unless_noted(abort.write(store), &mut recorded);
     let mut taken = Vec::new();
     let mut shown = Ok(());
     for step in steps {
         let result = if may_run(&abort, step) { steps::take(node, step) } else { skipped(step) };
         abort.record(result.clone());
-        record(&abort);
+        unless_noted(abort.write(store), &mut recorded);
         // Nor must an output that takes no line.
         shown = shown.and(show(&result));
         taken.push(result);
@@ -81,11 +85,24 @@ pub(crate) fn run(node: &Node, asked: &Asked) -> Result<()> {
     match taken.iter().filter(|t| t.outcome != Outcome::Done).count() {
         0 => shown,
         _ if abort.remaining().is_empty() => {
-            Err(Error::new("all is done but what is left to you: run the command above"))
+            let left: Vec<&str> =
+                taken.iter().filter(|t| t.outcome == Outcome::Left).filter_map(|t| t.next.as_deref()).collect();
+            Err(Error::new("all is done but what is left to you").way_out(format!("run: {}", left.join("; "))))
         }
-        count => Err(Error::new(format!("{count} of {} steps are not done", taken.len()))
-            .way_out("run the commands above, or mend what they name, then: migration-ctl abort --resume")),
+        count => {
+            let again = if recorded { "migration-ctl abort --resume" } else { "migration-ctl abort" };
+            Err(Error::new(format!("{count} of {} steps are not done", taken.len()))
+                .way_out(format!("run the commands after '>' above, or mend what they name, then: {again}")))
+        }
     }
+}
+
+/// A full disk must not keep anyone from going back; what can't be recorded is only repeated. Said once, not at each step.
+fn unless_noted(wrote: Result<()>, recorded: &mut bool) {
+    if let (Err(error), true) = (&wrote, *recorded) {
+        note!("migration-ctl: {error}; the abort goes on, but its steps can't be recorded");
+    }
+    *recorded = wrote.is_ok();
 }
 
 fn interrupted(store: &Store) -> Result<Abort> {
@@ -128,6 +145,8 @@ fn show(taken: &Taken) -> Result<()> {
         }
     }
     match &taken.next {
+        // Not in the form of what is to be run: whoever runs all commands of this list must not undo it.
+        Some(undo) if taken.outcome == Outcome::Done => out(format_args!("  to undo that: {undo}")),
         Some(next) => out(format_args!("  > {next}")),
         None => Ok(()),
     }

@@ -104,6 +104,14 @@ impl Abort {
         files::replace(&store.path(FILE), &text, &files::Attributes::mode(0o640))
     }
 
+    /// Makes it as if there had never been one. Works on a full disk.
+    ///
+    /// # Errors
+    /// It is there and can't be removed.
+    pub(crate) fn forget(store: &Store) -> Result<()> {
+        files::remove(&store.path(FILE)).map(drop)
+    }
+
     /// When it was begun, for a person.
     pub(crate) fn time(&self) -> Timestamp {
         Timestamp::from_seconds(self.began)

@@ -155,7 +155,7 @@ fn go_back(node: &Node) -> Result<Taken> {
     let lines = plan.lines().join("; ");
     // The command stands alone, so that it can be copied whole.
     let next = Some(format!("migration-ctl rollback --to {}", undo.id));
-    Ok(Taken { step: Step::Restore, outcome: Outcome::Done, line: format!("{lines}; this undoes it:"), next })
+    Ok(Taken { step: Step::Restore, outcome: Outcome::Done, line: lines, next })
 }
 
 /// Why applying is not ours to do, and the command for whoever decides. Perl would make pending

@@ -84,6 +84,24 @@ pub(crate) struct Room {
     pub(crate) needed_inodes: u64,
 }
 
+impl Room {
+    /// Whether there is none for so many snapshots.
+    pub(crate) const fn is_short(&self, snapshots: u64) -> bool {
+        self.free_kib < self.needed_kib.saturating_mul(snapshots)
+            || self.free_inodes < self.needed_inodes.saturating_mul(snapshots)
+    }
+}
+
+impl std::fmt::Display for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} KiB free, a snapshot needs {} KiB", self.free_kib, self.needed_kib)?;
+        if self.is_short(10) {
+            write!(f, ", and {} inodes of {} free", self.needed_inodes, self.free_inodes)?;
+        }
+        Ok(())
+    }
+}
+
 impl Facts {
     /// Reads them.
     pub(crate) fn read(node: &Node) -> Self {

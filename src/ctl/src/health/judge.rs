@@ -5,6 +5,7 @@ use phase::Phase;
 
 use super::facts::{Facts, Room, Snapshots};
 use crate::checks::{Check, Figure, State};
+use crate::pending::Pending;
 use crate::services::MIDDLEWARE;
 use crate::units::Unit;
 
@@ -47,8 +48,13 @@ pub(crate) fn figures(facts: &Facts) -> Vec<Figure> {
 fn phase(facts: &Facts) -> Check {
     let effective = &facts.effective;
     match effective.problems().next() {
-        Some(problem) => Check::new("phase", State::Critical, format!("{}: {problem}", effective.phase))
-            .mend("migration-ctl phase get --output json"),
+        Some(problem) => Check::new("phase", State::Critical, format!("{}: {problem}", effective.phase)).mend(
+            if facts.wished.is_some() {
+                "migration-ctl phase set perl-only" // it is the ceiling
+            } else {
+                "migration-ctl config check"
+            },
+        ),
         None => Check::ok("phase", effective.to_string()),
     }
 }
@@ -216,29 +222,23 @@ pub(crate) fn room(room: Result<&Room, &String>) -> Check {
         Ok(room) => room,
         Err(why) => return Check::new("disk", State::Unknown, why.clone()),
     };
-    let line = format!("{} KiB free, a snapshot needs {} KiB", room.free_kib, room.needed_kib);
-    let worse = |factor: u64| {
-        room.free_kib < room.needed_kib.saturating_mul(factor)
-            || room.free_inodes < room.needed_inodes.saturating_mul(factor)
-    };
     // Nothing is written that could not be captured first.
-    let state = if worse(1) {
+    let state = if room.is_short(1) {
         State::Critical
-    } else if worse(10) {
+    } else if room.is_short(10) {
         State::Warning
     } else {
-        return Check::ok("disk", line);
+        return Check::ok("disk", room.to_string());
     };
-    Check::new("disk", state, format!("{line}, and {} inodes of {} free", room.needed_inodes, room.free_inodes))
-        .mend("df -h /var/lib; df -i /var/lib")
+    Check::new("disk", state, room.to_string()).mend("df -h /var/lib; df -i /var/lib")
 }
 
 fn pending(facts: &Facts) -> Check {
-    let urgent = facts.pending.iter().find(|p| p.urgent());
-    let Some(first) = urgent.or(facts.pending.first()) else {
+    // By rank, as status has it: the two must not name different commands.
+    let Some(first) = facts.pending.iter().min_by_key(|p| p.rank()) else {
         return Check::ok("pending", "nothing waits to be finished");
     };
-    let state = if first.urgent() { State::Critical } else { State::Warning };
+    let state = if facts.pending.iter().any(Pending::urgent) { State::Critical } else { State::Warning };
     let more = match facts.pending.len() {
         1 => String::new(),
         count => format!(", and {} more", count - 1),

@@ -59,11 +59,23 @@ fn the_table() {
         (
             "a broken phase file",
             RustReadOnly,
-            |f| f.effective = phase::effective(Said::Broken("m:1: what".into()), Said::Phase(Phase::RustReadOnly)),
+            |f| {
+                f.effective = phase::effective(Said::Broken("m:1: what".into()), Said::Phase(Phase::RustReadOnly));
+                f.wished = None;
+            },
             "phase",
             Critical,
             "perl-only: m:1: what: taken as perl-only",
-            Some("migration-ctl phase get --output json"),
+            Some("migration-ctl config check"),
+        ),
+        (
+            "a broken ceiling",
+            RustReadOnly,
+            |f| f.effective = phase::effective(Said::Phase(Phase::RustReadOnly), Said::Broken("c:1: what".into())),
+            "phase",
+            Critical,
+            "perl-only: c:1: what: taken as perl-only",
+            Some("migration-ctl phase set perl-only"),
         ),
         (
             "a ceiling below the wish",
@@ -311,6 +323,24 @@ fn the_table() {
             Critical,
             "quick, and 1 more",
             Some("migration-ctl rollback --resume"),
+        ),
+        (
+            "two that are urgent: the one that status names",
+            PerlOnly,
+            |f| f.pending = vec![Pending::Restore("r".into()), Pending::Abort("a".into())],
+            "pending",
+            Critical,
+            "a, and 1 more",
+            Some("migration-ctl abort --resume"),
+        ),
+        (
+            "an apply that somebody is at work on",
+            PerlOnly,
+            |f| f.pending = vec![Pending::Apply("it waits".into())],
+            "pending",
+            Warning,
+            "it waits",
+            Some("pvenet status"),
         ),
         (
             "something waits",

@@ -23,6 +23,15 @@ pub(crate) struct Health {
     output: Output,
 }
 
+impl Health {
+    /// For a plugin that could not ask at all: its one line, and the caller ends with 3 anyway.
+    pub(crate) fn not_asked(&self, why: &Error) {
+        if self.nagios {
+            let _ = out(format_args!("PVE-NETWORK-RS UNKNOWN - {why}")); // who hears nothing has the exit code
+        }
+    }
+}
+
 /// Judges the node as it is now.
 pub(crate) fn report(node: &Node) -> Report {
     let facts = Facts::read(node);

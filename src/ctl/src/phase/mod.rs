@@ -6,6 +6,7 @@ mod set;
 
 use ::phase::{What, Wish};
 use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use host::{Error, Kind, Result};
 use maintscript::removal::Resume;
 
@@ -38,28 +39,25 @@ pub(crate) enum Phase {
     Resume,
     /// Exit with 0 if the phase allows WHAT, else say why not and exit with 3.
     Allows {
-        /// What is asked for, such as `daemon`.
-        #[arg(value_parser = parse_what)]
+        /// What is asked for.
+        #[arg(value_parser = PossibleValuesParser::new(What::ALL.map(What::as_str)).try_map(|text| parse_what(&text)))]
         what: What,
     },
 }
 
-/// Which nodes; this one unless said.
+/// Which nodes; without either the one that this runs on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Whose {
-    /// This node of the cluster.
+    /// Another node, by its name: what migration.toml says for it [default: the node that this runs on].
     #[arg(long, value_name = "NODE", conflicts_with = "all_nodes")]
     pub(crate) node: Option<String>,
-    /// Every node of the cluster.
+    /// Every node: what migration.toml says for each; a node's own ceiling is changed on that node alone.
     #[arg(long)]
     pub(crate) all_nodes: bool,
 }
 
 fn parse_what(text: &str) -> std::result::Result<What, String> {
-    What::ALL.into_iter().find(|w| w.as_str() == text).ok_or_else(|| {
-        let all = What::ALL.map(What::as_str).join(", ");
-        format!("it must be one of {all}")
-    })
+    What::ALL.into_iter().find(|w| w.as_str() == text).ok_or_else(|| format!("{text:?} is nothing that a phase allows"))
 }
 
 /// Runs one of them.

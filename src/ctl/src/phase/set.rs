@@ -1,5 +1,6 @@
 //! `migration-ctl phase set`.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use ::phase::{Done, Override, Phase, Plan, Setting, Who, Wish};
@@ -93,11 +94,26 @@ pub(crate) fn carry_out(node: &Node, wish: Wish, overridden: Option<Override>, w
             None
         }
     };
-    let done = node.switch.change(wish, overridden, Who::here("migration-ctl"), why, node.store.clock)?;
+    let done = node.switch.change(wish, overridden, Who::here("migration-ctl"), why, node.store.clock);
+    let done = done.map_err(|error| on_full_disk(error, plan.raises))?;
     for error in &done.unrecorded {
         note!("migration-ctl: {error}; the change is made all the same, since it raises nothing");
     }
     Ok(done)
+}
+
+/// What is left to do where a phase can't even be lowered.
+fn on_full_disk(error: Error, raises: bool) -> Error {
+    if !matches!(error.io_kind(), Some(ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem)) {
+        return error;
+    }
+    let error = error.way_out("look at 'df -h /var/lib' and 'findmnt /var/lib', then again");
+    match raises {
+        true => error,
+        false => error.way_out(
+            "meanwhile this keeps Rust from answering: systemctl stop pve-network-migration.service pve-network-rs.service",
+        ),
+    }
 }
 
 /// Sets it.

@@ -10,9 +10,9 @@ use similar::TextDiff;
 
 use super::Diff;
 use crate::Node;
-use crate::pick::{MANUAL, find, pick};
 use ::cli::screen::Colours;
 use ::cli::{Form, note, out, redact};
+use network::pick::{MANUAL, find, pick};
 
 /// What the present state is called.
 const PRESENT: &str = "present";

@@ -5,9 +5,9 @@ use host::{Error, Result, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Node;
-use crate::pick::{MANUAL, find, pick};
 use ::cli::screen::cut;
 use ::cli::{Form, note, out};
+use network::pick::{MANUAL, find, pick};
 
 /// The widest line of a table.
 const WIDTH: usize = 80;

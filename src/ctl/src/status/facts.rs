@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::Node;
 use crate::dpkg::{self, Installed};
+use crate::health::facts::room;
 use crate::pending::{self, Pending};
 use crate::units::{self, Units};
 
@@ -30,6 +31,17 @@ pub(crate) struct Facts {
     pub(crate) reasons: Vec<String>,
     /// Whether one of them is a file that someone has to mend.
     pub(crate) phase_broken: bool,
+    /// Whether the ceiling is that file.
+    #[serde(skip)]
+    pub(crate) ceiling_broken: bool,
+    /// Whether `[canary] order` names this node, so that a gate decides over its next step.
+    #[serde(skip)]
+    pub(crate) canary: bool,
+    /// Whether there are changes that nobody has applied yet: `/etc/network/interfaces.new`.
+    pub(crate) changes_pending: bool,
+    /// Why a snapshot could not be taken now, where the disk is full.
+    #[serde(skip)]
+    pub(crate) no_room: Option<String>,
     /// The most that this node may do, if anybody has said so.
     pub(crate) ceiling: Option<String>,
     /// The others, by name.
@@ -148,15 +160,22 @@ impl Facts {
             None
         });
         let (removal, snapshots) = removal_plan(node);
-        let ceiling = switch.ceiling().ok().flatten();
+        let ceiling = switch.ceiling();
+        let ceiling_broken = ceiling.is_err();
+        let ceiling = ceiling.ok().flatten();
+        let migration = migration(node);
         Self {
+            ceiling_broken,
+            canary: migration.as_ref().is_some_and(|m| m.canary_order.contains(&store.node)),
+            changes_pending: store.root.path(network::files::PENDING).symlink_metadata().is_ok(),
+            no_room: no_room(node),
             node: store.node.clone(),
             package: dpkg::installed(&store.root, &store.package),
             phase: effective.phase.to_string(),
             phase_broken: effective.problems().next().is_some(),
             reasons: effective.reasons.iter().map(ToString::to_string).chain(opened(store, ceiling)).collect(),
             ceiling: ceiling.map(|p| p.to_string()),
-            other_nodes: others(node),
+            other_nodes: migration.map(|m| others(node, &m)).unwrap_or_default(),
             cluster: match state {
                 State::Plain => "none",
                 State::Unmounted => "unmounted",
@@ -227,14 +246,23 @@ fn last(contents: &Contents) -> Option<Operation> {
     })
 }
 
-/// What migration.toml says of the nodes that it or the cluster names.
-fn others(node: &Node) -> BTreeMap<String, Other> {
+/// The cluster's file, if it can be read.
+fn migration(node: &Node) -> Option<Migration> {
     let switch = &node.switch;
     let text = cluster::read(&switch.root, &switch.migration, config::MAX_SIZE).ok().flatten();
-    let migration = text
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| Migration::parse(&text, "migration.toml").ok());
-    let Some(migration) = migration else { return BTreeMap::new() };
+    text.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Migration::parse(&text, "migration.toml").ok())
+}
+
+/// As health judges it.
+fn no_room(node: &Node) -> Option<String> {
+    let present = snapshot::present(&node.store, true).unwrap_or_default();
+    let room = room(node, &present).ok()?;
+    room.is_short(1).then(|| format!("no room for a snapshot: {room}"))
+}
+
+/// What migration.toml says of the nodes that it or the cluster names.
+fn others(node: &Node, migration: &Migration) -> BTreeMap<String, Other> {
+    let switch = &node.switch;
     let mut names: BTreeSet<String> = migration.nodes.keys().cloned().collect();
     for entry in std::fs::read_dir(switch.root.path("/etc/pve/nodes")).into_iter().flatten().flatten() {
         names.extend(entry.file_name().into_string());

@@ -18,7 +18,8 @@ pub(crate) struct Next {
 
 /// What to do next.
 pub(crate) fn next(facts: &Facts) -> Next {
-    let rules: [fn(&Facts) -> Option<Next>; 8] = [package, pending, phase, snapshots, services, damage, trial, step];
+    let rules: [fn(&Facts) -> Option<Next>; 9] =
+        [package, pending, phase, room, snapshots, services, damage, trial, step];
     rules.iter().find_map(|rule| rule(facts)).unwrap_or_else(|| {
         is("migration-ctl status", "nothing waits to be done: this node is at the last phase".into())
     })
@@ -47,18 +48,8 @@ fn package(facts: &Facts) -> Option<Next> {
     Some(is("dpkg --configure -a", format!("the transaction {} to {} is not closed", open.id, open.to)))
 }
 
-/// In this order: what is half-way in this node's files first.
 fn pending(facts: &Facts) -> Option<Next> {
-    let rank = |p: &Pending| match p {
-        Pending::Abort(_) => 0,
-        Pending::Restore(_) => 1,
-        Pending::Unfinished(_) => 2,
-        Pending::ClusterRestore(_) => 3,
-        Pending::Damaged(_) | Pending::Configure(_) => 4,
-        Pending::Removal(_) => 5,
-        Pending::Resume(_) => 6,
-    };
-    let first = facts.pending.iter().min_by_key(|p| rank(p))?;
+    let first = facts.pending.iter().min_by_key(|p| p.rank())?;
     let why = first.detail();
     Some(match (first, facts.cluster) {
         (Pending::ClusterRestore(_), "no-quorum") => is("pvecm status", format!("{why}; that needs quorum")),
@@ -72,7 +63,13 @@ fn pending(facts: &Facts) -> Option<Next> {
 }
 
 fn phase(facts: &Facts) -> Option<Next> {
-    facts.phase_broken.then(|| is("migration-ctl phase get", facts.reasons.join("; ")))
+    let mend = if facts.ceiling_broken { "migration-ctl phase set perl-only" } else { "migration-ctl config check" };
+    facts.phase_broken.then(|| is(mend, facts.reasons.join("; ")))
+}
+
+/// Nothing is written that could not be captured first: neither an apply nor a step down goes through.
+fn room(facts: &Facts) -> Option<Next> {
+    facts.no_room.as_ref().map(|why| is("df -h /var/lib; df -i /var/lib", why.clone()))
 }
 
 fn snapshots(facts: &Facts) -> Option<Next> {
@@ -111,20 +108,24 @@ fn damage(facts: &Facts) -> Option<Next> {
 
 fn trial(facts: &Facts) -> Option<Next> {
     let count = facts.removal.lines.iter().filter(|l| l.contains(" is on trial")).count();
-    (count > 0).then(|| {
-        is(
-            "migration-ctl accept --dry-run",
-            format!("{count} files are on trial; accept them when they have proven themselves"),
-        )
-    })
+    let why = match count {
+        0 => return None,
+        1 => "a file is on trial; accept it when it has proven itself".to_owned(),
+        _ => format!("{count} files are on trial; accept them when they have proven themselves"),
+    };
+    Some(is("migration-ctl accept --dry-run", why))
 }
 
 fn step(facts: &Facts) -> Option<Next> {
     let now = facts.phase.parse::<Phase>().ok()?;
     let up = Phase::ALL.into_iter().find(|p| *p > now)?;
+    if facts.canary {
+        let why = format!("nothing has to be done before it; where it passes, 'migration-ctl promote' goes up to {up}");
+        return Some(is("canary gate", why));
+    }
     Some(is(
         &format!("migration-ctl phase set {up}"),
-        "nothing is wrong; this is the next step up, when it is time".into(),
+        "nothing has to be done before it; see 'migration-ctl health', and go up when it is time".into(),
     ))
 }
 

@@ -14,6 +14,10 @@ pub(crate) fn calm() -> Facts {
         phase: "perl-only".into(),
         reasons: vec!["migration.toml and this node's ceiling both say perl-only".into()],
         phase_broken: false,
+        ceiling_broken: false,
+        canary: false,
+        changes_pending: false,
+        no_room: None,
         ceiling: Some("perl-only".into()),
         other_nodes: [].into(),
         units: Ok(vec![Unit {
@@ -108,7 +112,22 @@ fn the_most_urgent_comes_first() {
         ),
         ("killed write", |f| f.pending.push(Pending::Unfinished("o".into())), "dpkg-reconfigure pve-network-rs"),
         ("took a phase", |f| f.pending.push(Pending::Resume("p".into())), "migration-ctl phase resume"),
-        ("broken file", |f| f.phase_broken = true, "migration-ctl phase get"),
+        ("broken file", |f| f.phase_broken = true, "migration-ctl config check"),
+        (
+            "broken ceiling",
+            |f| {
+                f.phase_broken = true;
+                f.ceiling_broken = true;
+            },
+            "migration-ctl phase set perl-only",
+        ),
+        ("full disk", |f| f.no_room = Some("no room".into()), "df -h /var/lib; df -i /var/lib"),
+        ("a canary", |f| f.canary = true, "canary gate"),
+        (
+            "an apply that waits before all else that is half-way",
+            |f| f.pending = vec![Pending::Abort("a".into()), Pending::Apply("a".into())],
+            "pvenet status",
+        ),
         ("no snapshot", |f| f.snapshots = Snapshots::default(), "migration-ctl snapshot take"),
         ("bad snapshot", |f| f.snapshots.newest.as_mut().unwrap().verifies = false, "migration-ctl snapshot take"),
         (

@@ -30,6 +30,9 @@ pub(crate) fn render(facts: &Facts, next: &Next, size: Option<(usize, usize)>, c
     row("package", &package(facts));
     row("last write", &last(facts));
     row("snapshots", &snapshots(facts));
+    if facts.changes_pending {
+        row("changes", "wait to be applied in /etc/network/interfaces.new: pvenet diff");
+    }
     row("pending", &pending(facts));
     row("transaction", &transaction(facts));
     let mut tail = vec![format!("{:<COLUMN$}{}", "next", colours.bold(&next.command))];
@@ -129,7 +132,7 @@ fn snapshots(facts: &Facts) -> String {
 
 fn pending(facts: &Facts) -> String {
     let all: Vec<&str> = facts.pending.iter().map(crate::pending::Pending::detail).collect();
-    if all.is_empty() { "nothing".into() } else { all.join("; ") }
+    if all.is_empty() { "nothing was left half-way".into() } else { all.join("; ") }
 }
 
 fn transaction(facts: &Facts) -> String {

@@ -39,7 +39,7 @@ fn busy() -> Facts {
 
 #[test]
 fn a_terminal_of_24_by_80_holds_it() {
-    for facts in [calm(), busy()] {
+    for facts in [calm(), busy(), Facts { changes_pending: true, ..busy() }] {
         let lines = render(&facts, &next(&facts), Some((80, 24)), Colours::NONE);
         assert!(lines.len() <= 24, "{} lines\n{}", lines.len(), lines.join("\n"));
         assert!(lines.iter().all(|l| l.chars().count() <= 80), "{}", lines.join("\n"));

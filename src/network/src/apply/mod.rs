@@ -104,6 +104,28 @@ pub fn standing(store: &Store) -> Result<Standing> {
     Ok(if free { Standing::Open(record) } else { Standing::UnderWay(record) })
 }
 
+/// Seconds until whoever is at work on it is overdue; while it waits, until it goes back.
+#[must_use]
+pub fn seconds_left(record: &Record) -> u64 {
+    u64::try_from(left(record.deadline)).unwrap_or(0).div_ceil(1000)
+}
+
+/// How an apply that somebody is at work on stands, and who can do what about it: for a person in another session.
+#[must_use]
+pub fn told(record: &Record) -> String {
+    let id = &record.id;
+    match record.state {
+        record::State::Waiting => format!(
+            "apply {id} waits for pvenet confirm and goes back in {} s without it; pvenet rollback takes it back now",
+            seconds_left(record)
+        ),
+        record::State::RollingBack => {
+            format!("apply {id} is on its way back: {}", record.why.as_deref().unwrap_or("-"))
+        }
+        state => format!("apply {id} is under way ({})", state.name()),
+    }
+}
+
 /// Takes back an apply that was left open, if there is one and nobody is at work on it. Returns its record as it is
 /// then, whatever it is.
 ///

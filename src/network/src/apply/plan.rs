@@ -96,6 +96,9 @@ impl Plan {
     /// What would be done, a line each, in this order.
     pub fn lines(&self, kernel: &Kernel, targets: &[Target], confirm: Option<u64>) -> Vec<String> {
         let mut out = vec!["take a snapshot and start a guardian that goes back to it".to_owned()];
+        if self.changes.is_empty() {
+            out.push(format!("write no file ({})", self.source));
+        }
         for (path, content) in &self.changes {
             out.push(match content {
                 Some(_) => format!("write {} ({})", path.display(), self.source),
@@ -138,7 +141,7 @@ fn pending(present: &Captured) -> Result<(String, Changes)> {
         return Err(Error::new(format!("there is no {INTERFACES}"))
             .way_out("pvenet rollback --list shows what a snapshot would put there"));
     }
-    Ok(("the files as they are".to_owned(), Vec::new()))
+    Ok(("the files as they are, since nothing is pending".to_owned(), Vec::new()))
 }
 
 /// The network files that differ from a snapshot's.

@@ -89,7 +89,7 @@ impl std::fmt::Display for Progress<'_> {
             Self::Armed(record) => write!(f, "snapshot {}, guardian started", record.snapshot),
             Self::Reloading => f.write_str("ifreload -a"),
             Self::Complaint(line) => f.write_str(line),
-            Self::Mended(what) => write!(f, "ifreload took it away: {what}"),
+            Self::Mended(what) => write!(f, "put right after ifreload: {what}"),
             Self::Asking([]) => f.write_str("the kernel has what was wanted"),
             Self::Asking(targets) => {
                 let all: Vec<String> = targets.iter().map(ToString::to_string).collect();
@@ -387,7 +387,7 @@ impl Attempt<'_, '_> {
             self.enter(State::Waiting, Duration::from_secs(seconds))?;
             let mut shown = None;
             loop {
-                let left = u64::try_from(super::left(self.record.deadline)).unwrap_or(0).div_ceil(1000);
+                let left = super::seconds_left(self.record);
                 if shown != Some(left) {
                     (self.tell)(&Progress::Waiting(left));
                     shown = Some(left);

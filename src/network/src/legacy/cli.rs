@@ -21,6 +21,8 @@ const NAME: &str = "pvenet-legacy";
 /// It is the way back: whatever phase the node is in, this is what Proxmox's GUI does when "Apply
 /// Configuration" is pressed, with a snapshot before it and a line in the operation journal.
 ///
+/// It needs root.
+///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 refused.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version, max_term_width = 100)]
@@ -47,7 +49,7 @@ enum Command {
         #[arg(long)]
         force: bool,
         /// Give up after this long.
-        #[arg(long, value_name = "SECONDS", default_value_t = super::PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = super::PATIENCE.as_secs(), value_parser = |text: &str| ::cli::seconds(text, 3600))]
         timeout: u64,
         #[command(flatten)]
         output: Output,
@@ -70,7 +72,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let node = Node::at(&cli.root.map_or_else(Root::system, Root::at))?;
+    let root = cli.root.map_or_else(Root::system, Root::at);
+    ::cli::need_root(&root)?;
+    let node = Node::at(&root)?;
     match cli.command {
         Command::Apply { dry_run: true, force, timeout, output } => {
             plan(&node, &Asked { force, patience: Duration::from_secs(timeout) }, output.output)

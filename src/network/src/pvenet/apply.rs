@@ -16,7 +16,7 @@ use crate::apply::plan::{Plan, Source};
 use crate::apply::record::{Record, State, Wish};
 use crate::apply::{self, Asked, Progress, Standing};
 use crate::kernel::Kernel;
-use crate::{Node, legacy};
+use crate::{Node, legacy, pick};
 
 /// How to apply.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// Go back unless somebody runs `pvenet confirm` within so many seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", value_parser = |text: &str| ::cli::seconds(text, 86_400))]
     confirm: Option<u64>,
     /// Do not ask before it begins.
     #[arg(long)]
@@ -43,7 +43,7 @@ pub(super) struct Back {
     /// List the snapshots.
     #[arg(long, conflicts_with = "to")]
     list: bool,
-    /// Apply the network files of this snapshot.
+    /// Apply the network files of this snapshot: its name, the beginning of it, or `latest`.
     #[arg(long, value_name = "ID")]
     to: Option<String>,
     #[command(flatten)]
@@ -145,7 +145,11 @@ fn listen(node: &Node, id: &str) {
             let wish = match line.trim() {
                 "yes" => Wish::Confirm,
                 "no" => Wish::RollBack,
-                _ => continue,
+                "" => continue,
+                _ => {
+                    note!("pvenet: that is neither yes nor no, and nothing follows from it");
+                    continue;
+                }
             };
             if let Err(error) = wish.make(&store, &id) {
                 note!("pvenet: {error}");
@@ -168,11 +172,22 @@ impl Line {
             Progress::Waiting(left) => return self.waiting(*left, ask),
             _ => self.end(),
         }
-        note!("pvenet: {progress}");
+        match progress {
+            // Whoever presses it has to know beforehand: the program is gone by then, and can't say.
+            Progress::Armed(_) => {
+                note!(
+                    "pvenet: {progress}; if pvenet ends before it is through (Ctrl-C, a lost session), all goes back"
+                );
+            }
+            _ => note!("pvenet: {progress}"),
+        }
     }
 
     fn waiting(&mut self, left: u64, ask: bool) {
-        let way = if ask { "type yes, or run pvenet confirm elsewhere" } else { "pvenet confirm keeps it" };
+        let way = match ask {
+            true => "yes keeps it, no or Ctrl-C takes it back", // a line of 80 columns holds it, and the answer
+            false => "pvenet confirm keeps it, pvenet rollback takes it back",
+        };
         if std::io::stderr().is_terminal() {
             // A terminal that went away takes the apply back by itself.
             say(format_args!("\rpvenet: {left} s left: {way} "));
@@ -215,8 +230,9 @@ fn report(node: &Node, record: &Record, took: Option<(u64, u64)>, form: Form) ->
             "notes": record.notes, "duration_ms": took.map(|t| t.0), "reload_ms": took.map(|t| t.1),
         }));
     }
-    for path in record.paths.keys() {
-        out(format_args!("changed {path}"))?;
+    for (path, written) in &record.paths {
+        let what = if written.after == "absent" { "deleted" } else { "changed" };
+        out(format_args!("{what} {path}"))?;
     }
     let after = took.map_or_else(String::new, |(ms, _)| format!(" after {}.{:03} s", ms / 1000, ms % 1000));
     note!("pvenet: applied{after}; to undo: pvenet rollback --to {}", record.snapshot);
@@ -238,8 +254,8 @@ pub(super) fn rollback(node: &Node, arguments: &Back) -> Result<()> {
     if arguments.list {
         return list(node, arguments.how.output.output);
     }
-    if let Some(id) = &arguments.to {
-        return go(node, Source::Snapshot(id.clone()), &arguments.how);
+    if let Some(asked) = &arguments.to {
+        return go(node, Source::Snapshot(pick::snapshot(&node.store, asked)?), &arguments.how);
     }
     let last = match apply::standing(&node.store)? {
         Standing::UnderWay(_) => {

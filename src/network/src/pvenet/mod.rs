@@ -26,6 +26,8 @@ use crate::{Node, api, links, reload};
 /// Reads /etc/network/interfaces as Proxmox VE does; pending changes (interfaces.new) come first where
 /// there are any, as in the GUI.
 ///
+/// It needs root.
+///
 /// Exit codes: 0 done, 1 failed (or a file with errors, or an apply that was taken back), 2 usage, 3 refused.
 #[derive(Debug, Parser)]
 #[command(name = "pvenet", version, max_term_width = 100)]
@@ -112,7 +114,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let node = Node::at(&cli.root.map_or_else(Root::system, Root::at))?;
+    let root = cli.root.map_or_else(Root::system, Root::at);
+    ::cli::need_root(&root)?;
+    let node = Node::at(&root)?;
     // What brings a node back, or says what is wrong, works in every phase.
     if matches!(cli.command, Command::List(_) | Command::Show { .. } | Command::Diff) {
         may_read(&node)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::diff;
 use crate::Node;
-use crate::apply::record::Record;
+use crate::apply::record::{Record, State};
 use crate::apply::{self, Standing};
 use crate::files::{PENDING, content};
 
@@ -68,13 +68,20 @@ pub(super) fn run(node: &Node, verbose: bool, form: Form) -> Result<()> {
 }
 
 fn last(record: &Record, stands: &str, verbose: bool, colours: Colours) -> Result<()> {
+    let waits = record.state == State::Waiting && stands == "under way";
     let why = record.why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
     let state = format!("{}{why}", record.state.name());
     let state = if record.why.is_some() { colours.yellow(&state) } else { state };
     let stands = if stands == "over" { String::new() } else { format!(" ({stands})") };
     out(format_args!("last apply {} of {}: {state}{stands}", record.id, Timestamp::from_seconds(record.started)))?;
+    if waits {
+        let left = apply::seconds_left(record);
+        out(format_args!("           {left} s left: pvenet confirm keeps it, pvenet rollback takes it back now"))?;
+    }
     if stands.contains("left open") {
-        out("           nobody is at work on it: pvenet rollback takes it back")?;
+        out(
+            "           its program is gone: its guardian takes it back in a moment; if it stays so, pvenet rollback does",
+        )?;
     }
     let wrong = record.notes.iter().filter(|note| verbose || note.starts_with("still wrong"));
     wrong.map(|note| format!("           {note}")).try_for_each(out)?;

@@ -38,7 +38,7 @@ pub(super) fn run(node: &Node, config: Option<&Path>, allow_cut_off: bool, form:
             lines(&file, finding, Colours::of_stdout()).into_iter().try_for_each(out)?;
         }
         if found.is_empty() {
-            out(format_args!("{file}: nothing is wrong"))?;
+            out(format_args!("{file}: nothing wrong was found"))?;
         }
     }
     match errors {

@@ -1,19 +1,30 @@
-//! Which snapshot a person means: its name, the beginning of it, `latest`, `manual-backups/NAME`.
+//! Which snapshot a person means: its name, the beginning of it, `latest`, `manual-backups/NAME`; for every command line alike.
 
 use std::path::{Component, Path};
 
-use history::{Snapshot, Store, snapshot};
+use history::{Snapshot, Store};
 use host::{Error, Kind, Result};
 
 /// Where backups that operators make by hand lie.
-pub(crate) const MANUAL: &str = "manual-backups/";
+pub const MANUAL: &str = "manual-backups/";
 
-/// The name of the snapshot that `asked` means.
-pub(crate) fn pick(store: &Store, asked: &str) -> Result<String> {
-    if let Some(name) = asked.strip_prefix(MANUAL) {
-        return manual(store, asked, name);
+/// The name of the snapshot, or of the backup made by hand, that `asked` means.
+///
+/// # Errors
+/// [`Kind::Refused`]: there is none, or more than one; [`Kind::Usage`]: it can't be the name of one.
+pub fn pick(store: &Store, asked: &str) -> Result<String> {
+    match asked.strip_prefix(MANUAL) {
+        Some(name) => manual(store, asked, name),
+        None => snapshot(store, asked),
     }
-    let all = snapshot::list(store)?;
+}
+
+/// The same of our own snapshots alone.
+///
+/// # Errors
+/// [`Kind::Refused`]: there is none, or more than one.
+pub fn snapshot(store: &Store, asked: &str) -> Result<String> {
+    let all = history::snapshot::list(store)?;
     if asked == "latest" {
         return latest(&all).map(|s| s.id.clone()).ok_or_else(|| none("there is no snapshot yet".into()));
     }
@@ -32,13 +43,17 @@ pub(crate) fn pick(store: &Store, asked: &str) -> Result<String> {
 }
 
 /// The newest one that was not taken for an undo, as the link `latest` says.
-pub(crate) fn latest(all: &[Snapshot]) -> Option<&Snapshot> {
+#[must_use]
+pub fn latest(all: &[Snapshot]) -> Option<&Snapshot> {
     all.iter().rev().find(|s| s.manifest.as_ref().is_ok_and(|m| !m.undo))
 }
 
 /// One by its full name; it may be damaged.
-pub(crate) fn find(store: &Store, id: &str) -> Result<Snapshot> {
-    let all = snapshot::list(store)?;
+///
+/// # Errors
+/// There is none.
+pub fn find(store: &Store, id: &str) -> Result<Snapshot> {
+    let all = history::snapshot::list(store)?;
     all.into_iter().find(|s| s.id == id).ok_or_else(|| none(format!("there is no snapshot {id:?}")))
 }
 
