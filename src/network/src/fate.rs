@@ -98,9 +98,8 @@ pub fn settle(store: &Store) -> Result<usize> {
             _ => None,
         })
         .collect();
-    let open = contents.operations(
-        |e| matches!(e, Event::Begin { id, tool, .. } if tool == TOOL && !ended.contains(id.as_str())),
-    );
+    let open = contents
+        .operations(|e| matches!(e, Event::Begin { id, tool, .. } if tool == TOOL && !ended.contains(id.as_str())));
     let mut settled = 0;
     for id in open {
         let Fate::Open(paths) = told(&contents, &id) else { continue };

@@ -18,7 +18,7 @@
 //!   files   where all of them find the files, what a reload would make of these, Proxmox's lock
 //! ```
 //!
-//! There are two ways to apply. `apply` is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
+//! There are two ways to apply. [`apply`] is Rust's own. [`legacy`] is Proxmox's own Perl through pvesh(1): the way
 //! back, and the baseline that the first is measured against. The node's phase and the feature `rust_cli` decide.
 //!
 //! Every apply is journaled before anything changes, so that what Perl wrote is known as Perl's and
@@ -30,7 +30,7 @@
 
 pub mod answer;
 pub mod api;
-mod apply;
+pub mod apply;
 pub mod fate;
 pub mod files;
 mod kernel;
