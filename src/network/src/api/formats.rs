@@ -131,16 +131,20 @@ pub(super) fn no_host_address(address: Ipv6Addr, length: u32) -> Option<&'static
         return Some("ANYCAST");
     }
     let top = |n: u32| bits >> (128 - n);
+    // The longest prefix counts. No address is left over: what is not one of these is reserved.
     Some(match bits {
         0 => "UNSPECIFIED",
         1 => "LOOPBACK",
         _ if top(96) == 0xffff => "IPV4MAP",
-        _ if top(96) == 0 => "IPV4COMP",
+        _ if top(64) == 0x0100_0000_0000_0000 => "DISCARD",
+        _ if top(48) == 0x2001_0002_0000 => "BMWG",
+        _ if top(32) == 0x2001_0000 => "TEREDO",
         _ if top(32) == 0x2001_0db8 => "DOCUMENTATION",
+        _ if top(28) == 0x200_1001 => "ORCHID",
+        _ if top(16) == 0x2002 => "6TO4",
         _ if top(8) == 0xff => "MULTICAST",
         _ if top(10) == 0b11_1111_1010 || top(7) == 0b111_1110 || top(3) == 0b001 => return None,
-        _ if top(10) == 0b11_1111_1011 || top(8) == 0 || top(7) == 0b000_0001 => "RESERVED",
-        _ => "UNASSIGNED",
+        _ => "RESERVED",
     })
 }
 
@@ -187,10 +191,16 @@ mod tests {
             ("::", 64, Some("UNSPECIFIED")),
             ("2001:db8::", 32, Some("DOCUMENTATION")),
             ("::ffff:1.2.3.4", 96, Some("IPV4MAP")),
-            ("::1.2.3.4", 96, Some("IPV4COMP")),
+            ("::1.2.3.4", 96, Some("RESERVED")),
+            ("100::5", 64, Some("DISCARD")),
+            ("2001:2::1", 64, Some("BMWG")),
+            ("2001::1", 64, Some("TEREDO")),
+            ("2001:10::1", 64, Some("ORCHID")),
+            ("2001:20::1", 64, None),
+            ("2002::1", 64, Some("6TO4")),
             ("ffff:ffff::", 32, Some("ANYCAST")),
             ("fec0::1", 64, Some("RESERVED")),
-            ("4000::1", 64, Some("UNASSIGNED")),
+            ("4000::1", 64, Some("RESERVED")),
         ];
         for (address, length, expected) in cases {
             assert_eq!(no_host_address(address.parse().unwrap(), length), expected, "{address}");

@@ -968,7 +968,8 @@ fn named(file: &[u8]) -> Vec<String> {
 fn edit(rng: &mut Rng, names: &[String]) -> Json {
     let iface = match rng.choice(names) {
         Some(name) if !one_in(rng, 6) => name.clone(),
-        _ => name(rng),
+        // The API takes no name with a blank in it.
+        _ => name(rng).replace('\u{a0}', ""),
     };
     let settings = |pairs: &[(&str, String)]| -> Map<String, Json> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect()
