@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz perl deb repo repro lint piuparts autopkgtest look transcripts fresh deny release ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz perl deb repo repro lint piuparts autopkgtest look transcripts fresh deny supply release ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -77,6 +77,9 @@ fresh: deps-demo ## README's two commands in a clean Debian root: finds what nob
 
 deny: ## licences, advisories, duplicates and origins of what is linked (cargo-deny, from crates.io)
 	scripts/deny.sh
+
+supply: ## packaging/supply/ anew: bills of materials and licences of what is linked (tools from crates.io)
+	scripts/supply.sh
 
 release: deps-test deps-drill ## everything that has to hold before a version is published: docs/releasing.md
 	scripts/deps.sh repo autopkgtest

@@ -171,7 +171,7 @@ pub struct Asked {
     /// The node; it has to be this one, whose files are the witness.
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
-    /// Where Prometheus answers [default: [canary] prometheus in migration.toml].
+    /// Where Prometheus answers; if not said, where migration.toml says.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
     /// The certificates that Prometheus' has to be signed by, for https.

@@ -19,12 +19,12 @@
 //!
 //! | to add | look at |
 //! |---|---|
-//! | something that dpkg is told to do | [`flow`] |
-//! | something that goes wrong at a call | [`fault`] |
-//! | something that the machine runs short of | [`shortage`] |
-//! | something that a cluster does | [`cluster`] |
-//! | something that has to hold | [`invariants`], and what it needs to know in [`state`] |
-//! | a kind of machine | [`stage`], where layers are built |
+//! | something that dpkg is told to do | `flow` |
+//! | something that goes wrong at a call | `fault` |
+//! | something that the machine runs short of | `shortage` |
+//! | something that a cluster does | `cluster` |
+//! | something that has to hold | `invariants`, and what it needs to know in `state` |
+//! | a kind of machine | `stage`, where layers are built |
 
 #![deny(clippy::print_stderr, reason = "eprintln! panics where standard error is gone; note! does not")]
 

@@ -55,7 +55,7 @@ impl<'a> Watched<'a> {
     /// killed is closed as failed; its id is returned.
     ///
     /// # Errors
-    /// [`Kind::Refused`] while the package is being removed.
+    /// [`host::Kind::Refused`] while the package is being removed.
     pub fn begin(store: &'a Store, tool: &str, phase: &str) -> Result<(Self, Vec<String>)> {
         let lock = store.enter(PATIENCE)?;
         let killed = close_killed(store, tool)?;

@@ -1,4 +1,4 @@
-//! The file systems of a node, made by the thread that will live in it: see [`crate::keeper`].
+//! The file systems of a node, made by the thread that will live in it: see `keeper`.
 //!
 //! Nothing here has to be undone. Every mount is made in a mount namespace of its own and goes
 //! when the last process in it does.

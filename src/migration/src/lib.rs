@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - [`route`](mod@route) takes a request apart; what is written in an unusual way is never Rust's.
-//! - [`choose`] knows phases and features.
+//! - [`choose()`] knows phases and features.
 //! - [`flow`] is the one place that says when Perl may be asked after Rust: reads always, writes only
 //!   where it is proven that Rust changed nothing.
 //! - [`breaker`] lowers the ceiling of a node whose Rust fails too often.

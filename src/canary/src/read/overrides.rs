@@ -22,7 +22,7 @@ const LIMIT: u64 = 8 << 20;
 /// A node that went on by a gate, or past it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
-    /// [`FORMAT`].
+    /// `FORMAT`.
     pub format: u32,
     /// When: seconds since the epoch.
     pub time: i64,

@@ -241,7 +241,7 @@ impl Plan {
 }
 
 /// Whether `/etc/network/interfaces` is damaged: gone, empty, or no longer parsing. It counts only
-/// where a backup [`says_something`].
+/// where a backup `says_something`.
 pub fn damage(now: Option<&What>, content: Option<&[u8]>) -> Option<String> {
     match (now, content) {
         (None | Some(What::Absent), _) => Some("it is gone".into()),

@@ -79,7 +79,7 @@ pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
     Ok(out)
 }
 
-/// The fault for which [`write`] would refuse, without the work of writing.
+/// The fault for which [`write()`] would refuse, without the work of writing.
 pub fn refusal(mut network: Network, flavour: Flavour) -> Option<Fault> {
     if let Err(fault) = prepare(&mut network, flavour) {
         return Some(fault);

@@ -10,7 +10,7 @@
 //!
 //! Each state is on disk ([`record`]) before the step that it stands for. Before the first file changes, a
 //! [`guardian`] runs that takes back what the applying process leaves open. Who moves an apply on holds its turn, a
-//! lock that the kernel drops with its process. What is to be done is decided by a pure function ([`decide`]), for the
+//! lock that the kernel drops with its process. What is to be done is decided by a pure function (`decide`), for the
 //! one that applies, its guardian, and whoever comes later.
 
 mod back;
