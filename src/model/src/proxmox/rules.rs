@@ -341,8 +341,8 @@ fn carries(parent: &str, below: &Interface, child: &str, above: &Interface) -> D
 
 /// The number that a text begins with, 0 if with none: as Perl compares texts by number.
 pub(super) fn number(text: &str) -> f64 {
-    // What Rust takes for a number and Perl does too, of which the longest counts.
+    // What Rust takes for a number and Perl does too, of which the longest counts; more digits than these change nothing.
     let text = text.trim_start();
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(text.len());
-    (1..=end).rev().find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
+    (1..=end.min(400)).rev().find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
 }
