@@ -1,6 +1,6 @@
 //! `make bench`: whole processes side by side, interleaved in one run, medians of 15. Prints a table
 //! and writes `dist/bench.json`. It measures and never judges. With arguments only those parts:
-//! `packages`, `booted`, `snapshots`, `operators`, `network`, `gate`, `service`.
+//! `packages`, `booted`, `snapshots`, `operators`, `model`, `network`, `gate`, `service`.
 
 mod service;
 
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use model::proxmox::{Flavour, Links};
 use rig::ours::{like_a_pve_node, sealing};
 use rig::{Deb, DebBuilder, Keyring, Machine, Node, Suite, bash, dist, need_root};
 
@@ -51,6 +52,10 @@ fn main() {
     }
     if wants("operators") {
         operators(&mut found.times);
+        found.write();
+    }
+    if wants("model") {
+        read_and_write(&mut found.times);
         found.write();
     }
     if wants("network") {
@@ -303,6 +308,23 @@ fn network(times: &mut Times) {
                 let ms = |key: &str| said[key].as_f64().expect("it says how long it took");
                 let outside = ms("duration_ms") - ms("reload_ms");
                 times.entry((format!("{what}: outside ifreload"), who)).or_default().push(outside);
+            }
+        }
+    }
+}
+
+/// Reading and writing alone, in this process.
+fn read_and_write(times: &mut Times) {
+    for count in [200, 2000, 20_000] {
+        let text = bridges(count);
+        for round in 0..=ROUNDS {
+            let began = Instant::now();
+            let network = model::proxmox::read(text.as_bytes(), &Links::default()).expect("it is text");
+            let written = model::proxmox::write(network, Flavour::Ifupdown2).expect("nothing is wrong with it");
+            let took = began.elapsed().as_secs_f64() * 1e3;
+            assert!(written.text.lines().count() > count * 6, "all of them are written");
+            if round > 0 {
+                times.entry((format!("reading and writing {count} interfaces"), "ours")).or_default().push(took);
             }
         }
     }
