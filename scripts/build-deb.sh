@@ -8,6 +8,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# Whoever builds: dpkg-deb takes no control folder that others can't read, and modes are part of what is compared.
+umask 022
 target=${CARGO_TARGET_DIR:-target}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH

@@ -5,6 +5,7 @@
 #                   the folder that OUTDIR lies in)
 #   KEY             a certificate whose signatures the installed version shall trust
 set -eu
+umask 022 # whoever builds: dpkg-deb takes no control folder that others can't read
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
