@@ -61,7 +61,7 @@ source /etc/network/interfaces.d/*
     assert_eq!(bridge.kind, Some(Kind::Bridge));
     assert_eq!((bridge.text("cidr"), bridge.text("netmask")), (Some("192.0.2.10/24"), Some("24")));
     assert_eq!(bridge.text("comments"), Some("Management\n"));
-    assert_eq!(bridge.settings["bridge_fd"], Value::from("0"));
+    assert_eq!(bridge.settings.get("bridge_fd"), Some(&Value::from("0")));
     // Cards come before bridges; nothing else moves.
     let expected = "\
 auto lo

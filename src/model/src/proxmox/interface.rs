@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use super::kind::Kind;
 use super::read::words;
-
-/// Settings by the name that Proxmox's API gives them. Those that Proxmox knows are no copies of their names.
-pub type Settings = BTreeMap<Cow<'static, str>, Value>;
+use super::settings::Settings;
 
 /// All that one file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,7 +97,8 @@ impl Value {
         }
     }
 
-    fn shown(&self) -> Option<Cow<'_, str>> {
+    /// As it is written; a list is not.
+    pub(super) fn shown(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Number(number) => Some(Cow::Owned(number.to_string())),
@@ -155,6 +154,11 @@ impl Interface {
     /// Whether a setting is there and Perl takes it for true.
     pub fn holds(&self, name: &str) -> bool {
         self.settings.get(name).is_some_and(Value::holds)
+    }
+
+    /// Whether there is a setting whose name begins so.
+    pub(super) fn has_any(&self, prefix: &str) -> bool {
+        self.settings.iter().any(|(name, _)| name.starts_with(prefix))
     }
 
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {

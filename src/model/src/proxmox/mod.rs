@@ -21,11 +21,13 @@ mod links;
 mod ovs;
 mod read;
 mod rules;
+mod settings;
 mod write;
 
-pub use interface::{Family, Interface, Network, Settings, Value};
+pub use interface::{Family, Interface, Network, Value};
 pub use kind::Kind;
 pub use links::{Link, Links};
 pub use read::{Unreadable, read};
 pub use rules::Fault;
+pub use settings::Settings;
 pub use write::{Flavour, Written, refusal, write};

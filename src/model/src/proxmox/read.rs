@@ -1,5 +1,6 @@
 //! Reading, in two passes: the lines, then what each interface is.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::interface::{Family, Interface, Network, Value, of_family};
@@ -37,15 +38,20 @@ pub fn read(bytes: &[u8], links: &Links) -> Result<Network, Unreadable> {
         Unreadable { line, column }
     })?;
     // Each byte is a character to Proxmox, save in comments: letters beyond ASCII are written back as others.
-    let text: String = text.bytes().map(char::from).collect();
+    let text: Cow<'_, str> =
+        if text.is_ascii() { text.into() } else { text.bytes().map(char::from).collect::<String>().into() };
     let mut network = Lines::default().read(&text);
     from_kernel(&mut network, links);
-    let names: Vec<String> = network.interfaces.keys().cloned().collect();
-    for name in names {
-        classify(&mut network, &name, links);
-        let Some(interface) = network.interfaces.get_mut(&name) else { continue };
+    let mut children = Vec::new();
+    for (name, interface) in &mut network.interfaces {
+        if let Some(parent) = classify(name, interface, links) {
+            children.push((name.clone(), parent));
+        }
         addresses(interface);
         defaults(interface);
+    }
+    for (name, parent) in children {
+        inherit(&mut network, &name, parent);
     }
     others(&mut network);
     Ok(network)
@@ -91,6 +97,7 @@ impl Lines {
         self.next = 2; // 1 is lo's, where the file does not name it
         let mut lines = text.split_inclusive('\n').map(|l| l.strip_suffix('\n').unwrap_or(l)).peekable();
         let mut after_stanza = false;
+        let mut body = Vec::new();
         while let Some(mut line) = lines.next() {
             // A line that ended a stanza has lost its trailing blanks.
             if std::mem::take(&mut after_stanza) {
@@ -99,27 +106,24 @@ impl Lines {
             if line.trim_start_matches(blank).starts_with('#') {
                 continue;
             }
-            match keyword(line) {
-                Some(("allow-auto" | "auto" | "allow-ovs" | "allow-hotplug", names)) => {
-                    for name in words(names) {
-                        let interface = self.network.interfaces.entry(name.to_owned()).or_default();
-                        interface.set("autostart", Value::Number(1));
-                    }
+            let parts = keyword(line);
+            if let Some(("iface", rest)) = parts
+                && let Some((name, typed)) = stanza(rest)
+            {
+                body.clear();
+                while let Some(line) = lines.next_if(|line| belongs(line)) {
+                    body.push(line.trim_end_matches(blank));
                 }
-                Some(("iface", rest)) if stanza(rest).is_some() => {
-                    let Some((name, typed)) = stanza(rest) else { continue };
-                    let mut body = Vec::new();
-                    while let Some(line) = lines.next_if(|line| belongs(line)) {
-                        body.push(line.trim_end_matches(blank));
-                    }
-                    self.stanza(name, typed, &body);
-                    after_stanza = true;
+                self.stanza(name, typed, &body);
+                after_stanza = true;
+            } else if let Some(("allow-auto" | "auto" | "allow-ovs" | "allow-hotplug", names)) = parts {
+                for name in words(names) {
+                    let interface = self.network.interfaces.entry(name.to_owned()).or_default();
+                    interface.set("autostart", Value::Number(1));
                 }
-                _ if line.contains(word) => {
-                    self.network.others.push((self.next, line.to_owned()));
-                    self.next += 1;
-                }
-                _ => {}
+            } else if line.contains(word) {
+                self.network.others.push((self.next, line.to_owned()));
+                self.next += 1;
             }
         }
         self.network
@@ -318,8 +322,8 @@ fn from_kernel(network: &mut Network, links: &Links) {
     }
 }
 
-fn classify(network: &mut Network, name: &str, links: &Links) {
-    let Some(interface) = network.interfaces.get_mut(name) else { return };
+/// Says what an interface is, and notes what follows from that; returns whose child it is.
+fn classify(name: &str, interface: &mut Interface, links: &Links) -> Option<String> {
     let ovs = interface.text("ovs_type").map(str::to_owned);
     let ovs = ovs.as_deref();
     let mut kind = Kind::Unknown;
@@ -382,17 +386,20 @@ fn classify(network: &mut Network, name: &str, links: &Links) {
         kind = Kind::Dummy;
     }
     interface.kind = Some(kind);
-    if let Some(parent) = parent {
-        let exists = match network.interfaces.get(&parent) {
-            Some(parent) => parent.settings.get("exists").cloned().unwrap_or(Value::Nothing),
-            None => {
-                network.interfaces.entry(parent).or_default().set("exists", Value::Number(0));
-                Value::Number(0)
-            }
-        };
-        if let Some(interface) = network.interfaces.get_mut(name) {
-            interface.set("exists", exists);
+    parent
+}
+
+/// A child exists if its parent does, which is there from now on.
+fn inherit(network: &mut Network, name: &str, parent: String) {
+    let exists = match network.interfaces.get(&parent) {
+        Some(parent) => parent.settings.get("exists").cloned().unwrap_or(Value::Nothing),
+        None => {
+            network.interfaces.entry(parent).or_default().set("exists", Value::Number(0));
+            Value::Number(0)
         }
+    };
+    if let Some(interface) = network.interfaces.get_mut(name) {
+        interface.set("exists", exists);
     }
 }
 

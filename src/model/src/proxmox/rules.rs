@@ -181,6 +181,9 @@ fn vxlans(all: &Interfaces) -> Done {
             }
             ids.insert(id, name);
         }
+        if !interface.has_any("vxlan-") {
+            continue;
+        }
         let has = |key: &str| interface.settings.contains_key(key);
         let ends = ["vxlan-svcnodeip", "vxlan-remoteip", "vxlan-local-tunnelip"].iter().filter(|k| has(k)).count();
         if ends > 1 {
@@ -298,7 +301,7 @@ fn bridges(all: &Interfaces) -> Done {
             bridge_of.insert(port, name);
         }
     }
-    for (name, interface) in all {
+    for (name, interface) in all.iter().filter(|(_, i)| i.has_any("bridge-")) {
         let bridge = bridge_of.get(name).and_then(|bridge| all.get(*bridge));
         for key in OF_PORTS {
             if interface.holds(key) && bridge.is_none() {

@@ -1,7 +1,6 @@
 //! Writing: interfaces by type and place, each with a stanza for every family.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use super::interface::{Family, Interface, Network, Value, of_family};
 use super::kind::Kind;
@@ -50,7 +49,7 @@ pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
     let mut out = Written { text: HEAD.to_owned(), warnings: Vec::new() };
     let mut others = network.others.iter().peekable();
     for name in ordered(&network) {
-        let Some(interface) = network.interfaces.get(&name) else { continue };
+        let Some(interface) = network.interfaces.get_mut(&name) else { continue };
         let place = interface.priority.unwrap_or(0);
         let mut between = false;
         while let Some((_, line)) = others.next_if(|(priority, _)| *priority < place) {
@@ -63,16 +62,15 @@ pub fn write(mut network: Network, flavour: Flavour) -> Result<Written, Fault> {
         if interface.autostart() {
             let class =
                 if interface.is(Kind::OvsBridge) && flavour == Flavour::Ifupdown { "allow-ovs" } else { "auto" };
-            out.line(&format!("{class} {name}"));
+            words(&mut out.text, [class, " ", &name]);
         }
         families(&name, interface)?;
-        let mut interface = interface.clone();
         if interface.families == [Some(Family::Inet6)] {
             let comments = interface.settings.remove("comments").unwrap_or(Value::Nothing);
             interface.set("comments6", comments);
         }
-        for (number, family) in interface.families.clone().into_iter().enumerate() {
-            stanza(&mut out, &name, &mut interface, family, number == 0, flavour)?;
+        for (number, family) in std::mem::take(&mut interface.families).into_iter().enumerate() {
+            stanza(&mut out, &name, interface, family, number == 0, flavour)?;
         }
     }
     others.for_each(|(_, line)| out.line(line));
@@ -109,9 +107,10 @@ pub fn refusal(mut network: Network, flavour: Flavour) -> Option<Fault> {
 fn prepare(network: &mut Network, flavour: Flavour) -> Result<(), Fault> {
     for interface in network.interfaces.values_mut() {
         for suffix in ["", "6"] {
-            let cidr = interface.settings.remove(of_family("cidr", suffix));
             let address = of_family("address", suffix);
-            if let Some(cidr) = cidr.filter(|_| !interface.settings.contains_key(address)) {
+            if !interface.settings.contains_key(address)
+                && let Some(cidr) = interface.settings.remove(of_family("cidr", suffix))
+            {
                 interface.settings.insert(address.into(), cidr);
             }
         }
@@ -130,7 +129,10 @@ impl Written {
 /// type is compared by its place in the file alone, which is none: it goes before the first that was
 /// read after it, as Perl's merge sort nearly always has it.
 fn ordered(network: &Network) -> Vec<String> {
-    let rank = |name: &str| {
+    let rank = |name: &str, interface: &Interface| {
+        if !name.contains(['.', ':']) {
+            return interface.kind?.rank();
+        }
         let mut parts = name.split(['.', ':']);
         let root = parts.next().unwrap_or(name);
         // Perl drops empty parts at the end.
@@ -139,9 +141,8 @@ fn ordered(network: &Network) -> Vec<String> {
         let rank = network.interfaces.get(root)?.kind?.rank()?;
         Some(rank + u32::try_from(level).unwrap_or(u32::MAX / 4))
     };
-    let place = |name: &str| network.interfaces.get(name).and_then(|i| i.priority).unwrap_or(50_000);
-    let (mut sorted, mut unknown): (Vec<_>, Vec<_>) =
-        network.interfaces.keys().map(|name| (rank(name), place(name), name)).partition(|(rank, ..)| rank.is_some());
+    let keys = network.interfaces.iter().map(|(name, i)| (rank(name, i), i.priority.unwrap_or(50_000), name));
+    let (mut sorted, mut unknown): (Vec<_>, Vec<_>) = keys.partition(|(rank, ..)| rank.is_some());
     sorted.sort_by_key(|(rank, place, name)| (rank.unwrap_or(0) + place, *name));
     unknown.sort_by_key(|(_, place, name)| (*place, *name));
     for item in unknown {
@@ -152,26 +153,14 @@ fn ordered(network: &Network) -> Vec<String> {
     sorted.into_iter().map(|(.., name)| name.clone()).collect()
 }
 
-/// Settings that are said elsewhere or nowhere.
-const NOT_PRINTED: [&str; 17] = [
-    "method",
-    "active",
-    "exists",
-    "comments",
-    "autostart",
-    "options",
-    "address",
-    "netmask",
-    "gateway",
-    "broadcast",
-    "method6",
-    "options6",
-    "comments6",
-    "address6",
-    "netmask6",
-    "gateway6",
-    "broadcast6",
-];
+/// Whether a setting is said elsewhere or nowhere.
+fn unprinted(key: &str) -> bool {
+    matches!(key, "active" | "exists" | "autostart")
+        || matches!(
+            key.strip_suffix('6').unwrap_or(key),
+            "method" | "comments" | "options" | "cidr" | "address" | "netmask" | "gateway" | "broadcast"
+        )
+}
 
 fn stanza(
     out: &mut Written,
@@ -181,51 +170,58 @@ fn stanza(
     first: bool,
     flavour: Flavour,
 ) -> Result<(), Fault> {
-    let mut raw = match family {
-        None => format!("iface {name}\n"),
+    let raw = &mut out.text;
+    let begins = raw.len();
+    match family {
+        None => words(raw, ["iface ", name]),
         Some(family) => match interface.true_text(of_family("method", family.suffix())) {
             None => return Ok(()),
-            Some(method) => format!("iface {name} {} {method}\n", family.name()),
+            Some(method) => words(raw, ["iface ", name, " ", family.name(), " ", &method]),
         },
-    };
+    }
     let suffixes: &[&str] = match family {
         None => &["", "6"],
         Some(family) => &[family.suffix()],
     };
     for suffix in suffixes {
-        address(&mut raw, interface, suffix);
+        address(raw, interface, suffix);
     }
     if first {
         let mut done = vec!["uplink-id"];
-        let prefix = own(&mut raw, &mut done, name, interface, flavour, &mut out.warnings)?;
-        raw.insert_str(0, &prefix);
+        let prefix = own(raw, &mut done, name, interface, flavour, &mut out.warnings)?;
+        raw.insert_str(begins, &prefix);
         for (key, value) in &interface.settings {
-            if NOT_PRINTED.contains(&&**key) || done.contains(&&**key) || !value.holds() {
+            if unprinted(key) || done.contains(&&**key) || !value.holds() {
                 continue;
             }
             match value {
-                Value::List(list) => list.iter().for_each(|line| push(&mut raw, key, line)),
-                _ => push(&mut raw, key, &interface.any_text(key).unwrap_or_default()),
+                Value::List(list) => list.iter().for_each(|line| push(raw, key, line)),
+                _ => push(raw, key, &value.shown().unwrap_or_default()),
             }
         }
     }
     for suffix in suffixes {
         for option in interface.list(of_family("options", suffix)) {
-            let _ = writeln!(raw, "\t{option}"); // never fails
+            words(raw, ["\t", option]);
         }
         let comments = interface.true_text(of_family("comments", suffix)).unwrap_or_default();
         // Empty ones at the end are not written.
         for comment in comments.trim_end_matches('\n').split('\n').filter(|_| !comments.trim_matches('\n').is_empty()) {
-            let _ = writeln!(raw, "#{comment}");
+            words(raw, ["#", comment]);
         }
     }
-    out.text.push_str(&raw);
     out.line("");
     Ok(())
 }
 
+/// A line of several parts.
+fn words<const N: usize>(raw: &mut String, parts: [&str; N]) {
+    parts.iter().for_each(|part| raw.push_str(part));
+    raw.push('\n');
+}
+
 fn push(raw: &mut String, key: &str, value: &str) {
-    let _ = writeln!(raw, "\t{key} {value}"); // never fails
+    words(raw, ["\t", key, " ", value]);
 }
 
 fn address(raw: &mut String, interface: &Interface, suffix: &str) {

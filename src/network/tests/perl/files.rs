@@ -1,5 +1,6 @@
 //! Files as people, installers and accidents make them, with what the kernel has and a few changes: all from a seed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -128,6 +129,11 @@ fn cards(rng: &mut Rng) -> Vec<Card> {
             let physical = CARDS.contains(name) || one_in(rng, 3);
             cards.push(Card { name: (*name).to_owned(), physical, altnames });
         }
+    }
+    // The kernel gives no name twice; Perl would show whichever its hash has first.
+    let mut taken: BTreeSet<String> = cards.iter().map(|card| card.name.clone()).collect();
+    for card in &mut cards {
+        card.altnames.retain(|name| taken.insert(name.clone()));
     }
     cards
 }
