@@ -122,7 +122,7 @@ pub fn interfaces(bytes: &[u8]) {
     files.insert("/etc/network/interfaces", bytes);
     files.insert("/etc/network/interfaces.d/x", bytes);
     if let Ok(configuration) = model::configuration(&files) {
-        let _ = (configuration.bridges(), configuration.gateways(), configuration.addresses());
+        let _ = (configuration.bridges(), configuration.gateways(), configuration.addresses().count());
         let _ = configuration.management_address(bytes, "pve1");
         for name in configuration.names() {
             assert!(configuration.origin(name).is_some(), "{name} stands somewhere");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::configuration::{Address, Origin};
-use crate::files::{FileError, NetworkFiles, collect};
+use crate::files::{FileError, Reading};
 
 /// Why a set of files must not be put in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,17 +74,16 @@ impl From<Refusal> for host::Error {
 /// # Errors
 /// The first reason found, in the order of [`Refusal`].
 pub fn check(
-    before: &NetworkFiles,
-    after: &NetworkFiles,
+    before: &Reading<'_>,
+    after: &Reading<'_>,
     hosts_file: &[u8],
     node_name: &str,
     guest_bridges: &BTreeSet<String>,
 ) -> Result<(), Refusal> {
-    let (now, _) = collect(before);
-    let (then, faults) = collect(after);
-    let brought = |fault: &FileError| before.get(&fault.file) != after.get(&fault.file);
-    if let Some(fault) = faults.into_iter().find(brought) {
-        return Err(Refusal::Unparsable(fault));
+    let (now, then) = (&before.configuration, &after.configuration);
+    let brought = |fault: &&FileError| before.files.get(&fault.file) != after.files.get(&fault.file);
+    if let Some(fault) = after.faults.iter().find(brought) {
+        return Err(Refusal::Unparsable(fault.clone()));
     }
     if then.is_empty() && !now.is_empty() {
         return Err(Refusal::Empty);
@@ -97,12 +96,10 @@ pub fn check(
     if now.is_addressed() && !then.is_addressed() {
         return Err(Refusal::Unaddressed);
     }
-    let kept = then.bridges();
-    let lost: Vec<Lost> = now
-        .bridges()
-        .into_iter()
-        .filter(|name| guest_bridges.contains(name) && !kept.contains(name))
-        .filter_map(|name| Some(Lost { origin: now.origin(&name)?.clone(), name }))
+    let lost: Vec<Lost> = guest_bridges
+        .iter()
+        .filter(|name| now.has_bridge(name) && !then.has_bridge(name))
+        .filter_map(|name| Some(Lost { name: name.clone(), origin: now.origin(name)? }))
         .collect();
     if lost.is_empty() { Ok(()) } else { Err(Refusal::Bridges(lost)) }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::files::MAIN;
+use crate::files::{MAIN, NetworkFiles};
 
 const HOSTS: &[u8] = b"127.0.0.1 localhost\n192.168.1.10 pve1.example.com pve1\n";
 const GOOD: &str = "auto lo\niface lo inet loopback\n\niface eno1 inet manual\n\nauto vmbr0\n\
@@ -16,7 +16,7 @@ fn files(main: &str, sourced: &str) -> NetworkFiles {
 
 fn verdict(before: &NetworkFiles, after: &NetworkFiles, bridges: &[&str]) -> String {
     let bridges = bridges.iter().map(|b| (*b).to_owned()).collect();
-    match check(before, after, HOSTS, "pve1", &bridges) {
+    match check(&before.read(), &after.read(), HOSTS, "pve1", &bridges) {
         Ok(()) => "ok".to_owned(),
         Err(refusal) => refusal.to_string(),
     }
@@ -116,13 +116,13 @@ proptest::proptest! {
         after in "(iface (vmbr[01]|eth0)\n( (address|gateway|bridge-ports) (192[.]168[.]1[.]1[01]|none)\n){0,3}){0,4}",
     ) {
         let (before, after) = (files(&before, "x\n"), files(&after, ""));
-        let (old, new) = (collect(&before).0, collect(&after).0);
+        let (old, new) = (before.read().configuration, after.read().configuration);
         let bridges = old.bridges();
         let guests: Vec<&str> = bridges.iter().map(String::as_str).collect();
         proptest::prop_assert_eq!(verdict(&before, &before, &guests), "ok");
         if verdict(&before, &after, &guests) == "ok" {
             if let Some(kept) = old.management_address(HOSTS, "pve1") {
-                proptest::prop_assert!(new.addresses().iter().any(|a| a.ip == kept));
+                proptest::prop_assert!(new.addresses().any(|a| a.ip == kept));
             }
             proptest::prop_assert!(bridges.is_subset(&new.bridges()));
         }

@@ -1,5 +1,6 @@
 //! What all files together configure, and the questions that going back asks of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -36,19 +37,6 @@ pub struct Address {
     pub origin: Origin,
 }
 
-impl Address {
-    fn network_holds(&self, other: IpAddr) -> bool {
-        match (self.ip, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
-            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
-            _ => false,
-        }
-    }
-}
-
-/// An address, the length of its prefix, its stanza, the file and line that it stands in.
-type Found<'a> = (IpAddr, u8, &'a Iface, &'a Path, usize);
-
 /// A default gateway and the interface whose stanza names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
@@ -60,21 +48,85 @@ pub struct Gateway {
     pub origin: Origin,
 }
 
-/// `iface` stanzas of all files, merged by the interface's name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Configuration {
-    interfaces: BTreeMap<String, Vec<(Origin, Iface)>>,
-    /// Names in reading order: the first gateway is the first one written, not the first by name.
-    order: Vec<String>,
+/// A stanza and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Placed<'a> {
+    file: &'a Path,
+    line: usize,
+    iface: Iface<'a>,
 }
 
-impl Configuration {
-    pub(crate) fn add(&mut self, file: &Path, line: usize, iface: Iface) {
-        let stanzas = self.interfaces.entry(iface.name.clone()).or_default();
-        if stanzas.is_empty() {
-            self.order.push(iface.name.clone());
+impl Placed<'_> {
+    fn origin(&self, line: usize) -> Origin {
+        Origin { file: self.file.to_owned(), line }
+    }
+
+    /// By `bridge-ports`, by `ovs_type OVSBridge`, or by Proxmox's own name `vmbrN`.
+    fn is_bridge(&self) -> bool {
+        let name = &self.iface.name;
+        let has_ports = |o: &Opt| o.is("bridge-ports");
+        let is_ovs = |o: &Opt| o.is("ovs-type") && o.word() == Some("OVSBridge");
+        (name.starts_with("vmbr") && !name.contains(['.', ':']))
+            || self.iface.options.iter().any(|o| has_ports(o) || is_ovs(o))
+    }
+}
+
+/// An address as a stanza gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'c, 'a> {
+    /// The address.
+    pub ip: IpAddr,
+    /// As in [`Address`].
+    pub prefix: u8,
+    stanza: &'c Placed<'a>,
+    line: usize,
+}
+
+impl Given<'_, '_> {
+    /// Whose it is.
+    pub fn interface(&self) -> &str {
+        &self.stanza.iface.name
+    }
+
+    fn whole(&self) -> Address {
+        let interface = self.interface().to_owned();
+        Address { ip: self.ip, prefix: self.prefix, interface, origin: self.stanza.origin(self.line) }
+    }
+
+    fn network_holds(&self, other: IpAddr) -> bool {
+        match (self.ip, other) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
+            _ => false,
         }
-        stanzas.push((Origin { file: file.to_owned(), line }, iface));
+    }
+}
+
+/// `iface` stanzas of all files, merged by the interface's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configuration<'a> {
+    /// By interface in reading order: the first gateway is the first one written, not the first by name.
+    interfaces: Vec<Vec<Placed<'a>>>,
+    /// Where in `interfaces` each name is.
+    places: BTreeMap<Cow<'a, str>, usize>,
+    autos: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Configuration<'a> {
+    pub(crate) fn add(&mut self, file: &'a Path, line: usize, iface: Iface<'a>) {
+        let next = self.interfaces.len();
+        let place = *self.places.entry(iface.name.clone()).or_insert(next);
+        let placed = Placed { file, line, iface };
+        match self.interfaces.get_mut(place) {
+            Some(stanzas) => stanzas.push(placed),
+            None => self.interfaces.push(vec![placed]),
+        }
+    }
+
+    pub(crate) fn allow(&mut self, class: &str, names: Vec<Cow<'a, str>>) {
+        if matches!(class, "auto" | "allow-auto") {
+            self.autos.extend(names);
+        }
     }
 
     /// Whether no interface is configured at all.
@@ -84,45 +136,49 @@ impl Configuration {
 
     /// The names of all interfaces that have a stanza, in reading order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.order.iter().map(String::as_str)
+        self.interfaces.iter().flat_map(|stanzas| stanzas.first()).map(|first| &*first.iface.name)
+    }
+
+    /// The names that are brought up at boot, as they are written.
+    pub fn autos(&self) -> impl Iterator<Item = &str> {
+        self.autos.iter().map(|name| &**name)
+    }
+
+    fn of(&self, name: &str) -> &[Placed<'a>] {
+        self.places.get(name).and_then(|place| self.interfaces.get(*place)).map_or(&[], Vec::as_slice)
     }
 
     /// Where the first stanza of an interface stands.
-    pub fn origin(&self, name: &str) -> Option<&Origin> {
-        self.interfaces.get(name)?.first().map(|(origin, _)| origin)
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.of(name).first().map(|first| first.origin(first.line))
     }
 
-    fn stanzas(&self) -> impl Iterator<Item = (&Origin, &Iface)> {
-        self.order.iter().filter_map(|n| self.interfaces.get(n)).flatten().map(|(o, i)| (o, i))
+    fn stanzas(&self) -> impl Iterator<Item = &Placed<'a>> {
+        self.interfaces.iter().flatten()
+    }
+
+    /// Every stanza, interface by interface.
+    pub fn ifaces(&self) -> impl Iterator<Item = &Iface<'a>> {
+        self.stanzas().map(|stanza| &stanza.iface)
     }
 
     /// Every address that some stanza sets. `0.0.0.0` and `::` (an old way to say *none*) and
     /// values that are no address (a host name, a template's variable) are left out.
-    pub fn addresses(&self) -> Vec<Address> {
-        let whole = |(ip, prefix, iface, file, line): Found<'_>| Address {
-            ip,
-            prefix,
-            interface: iface.name.clone(),
-            origin: Origin { file: file.to_owned(), line },
-        };
-        self.found().map(whole).collect()
-    }
-
-    fn found(&self) -> impl Iterator<Item = Found<'_>> {
-        self.stanzas().flat_map(|(stanza, iface)| {
-            let options = iface.options.iter().enumerate().filter(|(_, o)| o.is("address"));
-            options.filter_map(move |(at, opt)| {
+    pub fn addresses(&self) -> impl Iterator<Item = Given<'_, 'a>> {
+        self.stanzas().flat_map(|stanza| {
+            let options = &stanza.iface.options;
+            options.iter().enumerate().filter(|(_, o)| o.is("address")).filter_map(move |(at, opt)| {
                 let (ip, prefix) = opt.word().and_then(ip_with_prefix).filter(|(ip, _)| !ip.is_unspecified())?;
                 let full = if ip.is_ipv4() { 32 } else { 128 };
-                let prefix = prefix.or_else(|| netmask(&iface.options, at)).unwrap_or(full);
-                Some((ip, prefix.min(full), iface, stanza.file.as_path(), opt.line))
+                let prefix = prefix.or_else(|| netmask(options, at)).unwrap_or(full).min(full);
+                Some(Given { ip, prefix, stanza, line: opt.line })
             })
         })
     }
 
     /// Whether some stanza sets this address.
     pub(crate) fn has(&self, ip: IpAddr) -> bool {
-        self.found().any(|(found, ..)| found == ip)
+        self.addresses().any(|given| given.ip == ip)
     }
 
     /// Whether anything gives the node an address that others can reach: a static one, or a
@@ -130,31 +186,31 @@ impl Configuration {
     pub(crate) fn is_addressed(&self) -> bool {
         let obtains =
             |iface: &Iface| matches!(iface.method.as_deref(), Some("dhcp" | "dhcp6" | "auto" | "ppp" | "bootp"));
-        self.stanzas().any(|(_, iface)| obtains(iface)) || self.found().any(|(ip, ..)| !ip.is_loopback())
+        self.ifaces().any(obtains) || self.addresses().any(|given| !given.ip.is_loopback())
     }
 
     /// The bridges: by `bridge-ports`, by `ovs_type OVSBridge`, or by Proxmox's own name `vmbrN`.
     pub fn bridges(&self) -> BTreeSet<String> {
-        let is_bridge = |iface: &Iface| {
-            let named = iface.name.starts_with("vmbr") && !iface.name.contains(['.', ':']);
-            let has_ports = |o: &Opt| o.is("bridge-ports");
-            let is_ovs = |o: &Opt| o.is("ovs-type") && o.word() == Some("OVSBridge");
-            named || iface.options.iter().any(|o| has_ports(o) || is_ovs(o))
-        };
-        self.stanzas().filter(|(_, i)| is_bridge(i)).map(|(_, i)| i.name.clone()).collect()
+        self.stanzas().filter(|s| s.is_bridge()).map(|s| s.iface.name.clone().into_owned()).collect()
+    }
+
+    /// Whether an interface is one of the [bridges](Self::bridges).
+    pub(crate) fn has_bridge(&self, name: &str) -> bool {
+        self.of(name).iter().any(Placed::is_bridge)
     }
 
     /// Every default gateway, in reading order.
     pub fn gateways(&self) -> Vec<Gateway> {
-        let of = |(stanza, iface): (&Origin, &Iface)| -> Vec<Gateway> {
-            let gateways = iface.options.iter().filter(|o| o.is("gateway"));
-            let parsed = gateways.filter_map(|o| Some((o.line, o.word()?.parse().ok()?)));
-            let (file, name) = (&stanza.file, &iface.name);
-            parsed
-                .map(|(line, ip)| Gateway { ip, interface: name.clone(), origin: Origin { file: file.clone(), line } })
-                .collect()
-        };
-        self.stanzas().flat_map(of).collect()
+        let mut out = Vec::new();
+        for stanza in self.stanzas() {
+            for option in stanza.iface.options.iter().filter(|o| o.is("gateway")) {
+                if let Some(ip) = option.word().and_then(|word| word.parse().ok()) {
+                    let interface = stanza.iface.name.clone().into_owned();
+                    out.push(Gateway { ip, interface, origin: stanza.origin(option.line) });
+                }
+            }
+        }
+        out
     }
 
     /// The address the node is managed by: the first one that `/etc/hosts` gives for its name and
@@ -165,20 +221,18 @@ impl Configuration {
     }
 
     pub(crate) fn management(&self, hosts_file: &[u8], node_name: &str) -> Option<Address> {
-        let mut addresses = self.addresses();
         let named = hosts::addresses_of(hosts_file, node_name);
-        if let Some(at) = named.iter().find_map(|ip| addresses.iter().position(|a| a.ip == *ip)) {
-            return Some(addresses.swap_remove(at));
+        if let Some(given) = named.iter().find_map(|ip| self.addresses().find(|given| given.ip == *ip)) {
+            return Some(given.whole());
         }
         let beside = |gateway: &Gateway| {
-            let here: Vec<&Address> = addresses
-                .iter()
-                .filter(|a| a.interface == gateway.interface && a.ip.is_ipv4() == gateway.ip.is_ipv4())
-                .collect();
-            let in_its_network = here.iter().find(|a| a.network_holds(gateway.ip));
-            in_its_network.or(here.first()).map(|a| (*a).clone())
+            let here = || {
+                self.addresses()
+                    .filter(|a| a.interface() == gateway.interface && a.ip.is_ipv4() == gateway.ip.is_ipv4())
+            };
+            here().find(|a| a.network_holds(gateway.ip)).or_else(|| here().next())
         };
-        self.gateways().iter().find_map(beside)
+        self.gateways().iter().find_map(beside).map(|given| given.whole())
     }
 }
 

@@ -1,13 +1,14 @@
 use super::*;
-use crate::files::{MAIN, NetworkFiles, configuration};
+use crate::files::{MAIN, NetworkFiles};
 
-fn main_file(text: &str) -> Configuration {
-    configuration(&[(MAIN, text.as_bytes())].into_iter().collect::<NetworkFiles>()).unwrap()
+fn main_file(text: &str) -> NetworkFiles {
+    [(MAIN, text.as_bytes())].into_iter().collect()
 }
 
 fn addresses(text: &str) -> Vec<String> {
-    let found = main_file(text).addresses();
-    found.iter().map(|a| format!("{} {}/{} {}", a.interface, a.ip, a.prefix, a.origin.line)).collect()
+    let files = main_file(text);
+    let found = files.read().configuration;
+    found.addresses().map(|a| format!("{} {}/{} {}", a.interface(), a.ip, a.prefix, a.line)).collect()
 }
 
 #[test]
@@ -37,26 +38,33 @@ fn addresses_with_their_prefixes() {
 
 #[test]
 fn bridges_by_ports_by_ovs_type_and_by_name() {
-    let found = main_file(
+    let files = main_file(
         "iface br-lan\n bridge-ports eth0\niface old inet manual\n bridge_ports none\n\
          iface sw inet manual\n ovs_type OVSBridge\niface eth0 inet manual\n ovs_type OVSPort\n\
          iface vmbr7 inet manual\niface vmbr7.5 inet manual\niface vmbr7:1 inet static\n\
          auto vmbr8\niface eth1\n bridge-access 5\n",
-    )
-    .bridges();
+    );
+    let found = files.read().configuration;
+    for name in ["br-lan", "old", "sw", "vmbr7", "eth0", "vmbr7.5", "vmbr8", "nowhere"] {
+        assert_eq!(found.has_bridge(name), found.bridges().contains(name), "{name}");
+    }
+    let found = found.bridges();
     assert_eq!(found.iter().collect::<Vec<_>>(), ["br-lan", "old", "sw", "vmbr7"]);
 }
 
 #[test]
 fn stanzas_of_one_interface_belong_together() {
-    let both = main_file(
-        "iface z inet static\n address 10.0.0.2/24\niface a\niface z inet6 static\n address fd00::2/64\n gateway fd00::1\n",
+    let files = main_file(
+        "auto a z:1\niface z inet static\n address 10.0.0.2/24\niface a\niface z inet6 static\n address fd00::2/64\n gateway fd00::1\nallow-hotplug b\nallow-auto c\n",
     );
+    let both = files.read().configuration;
+    assert_eq!(both.autos().collect::<Vec<_>>(), ["a", "z:1", "c"]);
+    assert_eq!(both.ifaces().map(|i| (&*i.name, i.options.len())).collect::<Vec<_>>(), [("z", 1), ("z", 2), ("a", 0)]);
     assert_eq!(both.names().collect::<Vec<_>>(), ["z", "a"]);
-    assert_eq!(both.origin("z").unwrap().to_string(), "/etc/network/interfaces:1");
-    assert_eq!(both.addresses().len(), 2);
+    assert_eq!(both.origin("z").unwrap().to_string(), "/etc/network/interfaces:2");
+    assert_eq!(both.addresses().count(), 2);
     let gateways = both.gateways();
-    assert_eq!((gateways[0].interface.as_str(), gateways[0].origin.line), ("z", 6));
+    assert_eq!((gateways[0].interface.as_str(), gateways[0].origin.line), ("z", 7));
 }
 
 const NODE: &str = "iface vmbr0 inet static\n address 10.0.0.2/24\n gateway 10.0.0.1\n\
@@ -81,7 +89,7 @@ fn the_management_address_is_the_name_s_else_the_gateway_s() {
         ("10.0.0.2 pve1", "iface a inet dhcp", None),
         ("10.0.0.2 pve1", "", None),
     ] {
-        let found = main_file(text).management_address(hosts.as_bytes(), "pve1");
+        let found = main_file(text).read().configuration.management_address(hosts.as_bytes(), "pve1");
         assert_eq!(found.map(|a| a.to_string()).as_deref(), expected, "{hosts:?} {text:?}");
     }
 }
@@ -96,7 +104,7 @@ fn addressed_means_reachable_by_others() {
         ("iface a inet6 auto", true),
         ("iface a\n address 10.0.0.2/24", true),
     ] {
-        assert_eq!(main_file(text).is_addressed(), expected, "{text}");
+        assert_eq!(main_file(text).read().configuration.is_addressed(), expected, "{text}");
     }
 }
 
@@ -112,7 +120,8 @@ proptest::proptest! {
             text += &format!("iface i{i}\n address {how}\n");
             expected.push((ip, prefix));
         }
-        let found: Vec<_> = main_file(&text).addresses().iter().map(|a| (a.ip, a.prefix)).collect();
+        let files = main_file(&text);
+        let found: Vec<_> = files.read().configuration.addresses().map(|a| (a.ip, a.prefix)).collect();
         proptest::prop_assert_eq!(found, expected);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::configuration::Configuration;
 use crate::glob;
-use crate::interfaces::{self, Kind, ParseError, Stanza};
+use crate::interfaces::{self, Kind, ParseError};
 
 /// The file that everything starts from.
 pub const MAIN: &str = "/etc/network/interfaces";
@@ -43,6 +43,11 @@ impl NetworkFiles {
     /// The paths of all files, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// Reads them, starting at [`MAIN`] and following `source` and `source-directory`.
+    pub fn read(&self) -> Reading<'_> {
+        reading(self)
     }
 
     /// The paths that match an absolute pattern, in the byte order ifupdown2 sorts them in.
@@ -95,67 +100,62 @@ impl std::error::Error for FileError {}
 /// # Errors
 /// The first file, in reading order, that does not parse. A missing [`MAIN`] is an empty
 /// configuration, and a `source` of nothing in the set is fine, as it is for ifupdown.
-pub fn configuration(files: &NetworkFiles) -> Result<Configuration, FileError> {
-    let (configuration, mut faults) = collect(files);
+pub fn configuration(files: &NetworkFiles) -> Result<Configuration<'_>, FileError> {
+    let Reading { configuration, mut faults, .. } = files.read();
     if faults.is_empty() { Ok(configuration) } else { Err(faults.remove(0)) }
 }
 
 /// Every bridge that those files configure that do parse.
 pub fn bridges(files: &NetworkFiles) -> BTreeSet<String> {
-    collect(files).0.bridges()
+    files.read().configuration.bridges()
 }
 
-/// What those files say that do parse, and the faults of those that don't.
-pub(crate) fn collect(files: &NetworkFiles) -> (Configuration, Vec<FileError>) {
+/// Files and what they say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The files.
+    pub files: &'a NetworkFiles,
+    /// What those say that do parse.
+    pub configuration: Configuration<'a>,
+    /// Why the others don't, in reading order.
+    pub faults: Vec<FileError>,
+}
+
+fn reading(files: &NetworkFiles) -> Reading<'_> {
     let mut configuration = Configuration::default();
-    let faults = walk(files, &mut |path, stanza| {
-        if let Kind::Iface(iface) = stanza.kind {
-            configuration.add(path, stanza.line, iface);
-        }
-    });
-    (configuration, faults)
-}
-
-/// The stanzas of those files that do parse, file by file as `source` leads to them.
-pub fn stanzas(files: &NetworkFiles) -> Vec<Stanza> {
-    let mut out = Vec::new();
-    walk(files, &mut |_, stanza| out.push(stanza));
-    out
-}
-
-/// Visits every stanza; the faults of the files that don't parse.
-fn walk(files: &NetworkFiles, visit: &mut dyn FnMut(&Path, Stanza)) -> Vec<FileError> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut todo = vec![PathBuf::from(MAIN)];
+    let mut todo = vec![Path::new(MAIN)];
     while let Some(path) = todo.pop() {
-        let Some(bytes) = files.get(&path) else { continue };
+        let Some((path, bytes)) = files.files.get_key_value(path) else { continue };
         // Each file once: two files may source each other.
-        if !seen.insert(path.clone()) {
+        if !seen.insert(path) {
             continue;
         }
         let parsed = match interfaces::parse(bytes) {
             Ok(parsed) => parsed,
             Err(error) => {
-                faults.push(FileError { file: path, error });
+                faults.push(FileError { file: path.clone(), error });
                 continue;
             }
         };
         let mut sourced = Vec::new();
         for stanza in parsed.stanzas {
-            let sources = match &stanza.kind {
-                Kind::Source(patterns) => patterns.iter().flat_map(|p| files.matching(&absolute(&path, p))).collect(),
-                Kind::SourceDirectory(patterns) => {
-                    patterns.iter().flat_map(|p| files.in_folders(&absolute(&path, p))).collect()
+            match stanza.kind {
+                Kind::Source(patterns) => {
+                    sourced.extend(patterns.iter().flat_map(|p| files.matching(&absolute(path, p))));
                 }
-                _ => Vec::new(),
-            };
-            sourced.extend(sources.into_iter().map(Path::to_owned));
-            visit(&path, stanza);
+                Kind::SourceDirectory(patterns) => {
+                    sourced.extend(patterns.iter().flat_map(|p| files.in_folders(&absolute(path, p))));
+                }
+                Kind::Iface(iface) => configuration.add(path, stanza.line, iface),
+                Kind::Allow { class, names } => configuration.allow(&class, names),
+                Kind::Mapping(_) | Kind::Unknown(_) => {}
+            }
         }
         todo.extend(sourced.into_iter().rev());
     }
-    faults
+    Reading { files, configuration, faults }
 }
 
 /// Relative patterns start from the folder of the file they stand in, `/etc/network` for [`MAIN`].

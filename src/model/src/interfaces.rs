@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A parsed file: its stanzas in the order of the file.
+/// A parsed file: its stanzas in the order of the file. Words are those of the file and no copies,
+/// unless a line was joined from several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Interfaces {
+pub struct Interfaces<'a> {
     /// Stanzas in file order.
-    pub stanzas: Vec<Stanza>,
+    pub stanzas: Vec<Stanza<'a>>,
 }
 
-impl Interfaces {
+impl Interfaces<'_> {
     /// Whether there is nothing but blank lines and comments. Such a file configures no network,
     /// not even `lo`: for `/etc/network/interfaces` that is damage.
     pub fn is_empty(&self) -> bool {
@@ -20,27 +21,27 @@ impl Interfaces {
 
 /// A stanza and the line it starts on, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stanza {
+pub struct Stanza<'a> {
     /// The first line.
     pub line: usize,
     /// What it says.
-    pub kind: Kind,
+    pub kind: Kind<'a>,
 }
 
 /// The kinds of stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum Kind<'a> {
     /// `auto NAME…` or `allow-CLASS NAME…`; `class` is the keyword itself.
     Allow {
         /// `auto`, `allow-hotplug`, `allow-vmbr0`, …
-        class: String,
+        class: Cow<'a, str>,
         /// The interfaces named.
-        names: Vec<String>,
+        names: Vec<Cow<'a, str>>,
     },
     /// `iface NAME [FAMILY] [METHOD]` with its options.
-    Iface(Iface),
+    Iface(Iface<'a>),
     /// `mapping PATTERN…` with its options (`script`, `map`).
-    Mapping(Vec<Opt>),
+    Mapping(Vec<Opt<'a>>),
     /// `source PATTERN…`: files to read as if they stood here.
     Source(Vec<Vec<u8>>),
     /// `source-directory PATTERN…`: folders whose plainly named files are read.
@@ -52,29 +53,29 @@ pub enum Kind {
 
 /// An `iface` stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Iface {
+pub struct Iface<'a> {
     /// The interface.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// `inet`, `inet6`, …; none in ifupdown2's typeless stanzas.
-    pub family: Option<String>,
+    pub family: Option<Cow<'a, str>>,
     /// `static`, `dhcp`, `manual`, …
-    pub method: Option<String>,
+    pub method: Option<Cow<'a, str>>,
     /// Options in file order, repeated ones included.
-    pub options: Vec<Opt>,
+    pub options: Vec<Opt<'a>>,
 }
 
 /// One option of a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opt {
+pub struct Opt<'a> {
     /// The line, counted from 1.
     pub line: usize,
     /// The option's name as written.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// The rest of the line, trimmed. Bytes, since nothing obliges it to be UTF-8.
-    pub value: Vec<u8>,
+    pub value: Cow<'a, [u8]>,
 }
 
-impl Opt {
+impl Opt<'_> {
     /// Whether this is option `name` (written with `-`) in either spelling, `bridge-ports` or
     /// `bridge_ports`: ifupdown2 takes them for the same.
     pub fn is(&self, name: &str) -> bool {
@@ -110,10 +111,13 @@ impl std::error::Error for ParseError {}
 /// # Errors
 /// A NUL byte anywhere, another control character outside comments, an option before any stanza,
 /// an `iface` without a name or with one that is not UTF-8, a `source` of nothing.
-pub fn parse(bytes: &[u8]) -> Result<Interfaces, ParseError> {
+pub fn parse(bytes: &[u8]) -> Result<Interfaces<'_>, ParseError> {
     let mut parser = Parser::default();
     for (line, text) in logical_lines(bytes)? {
-        parser.line(line, &text)?;
+        match text {
+            Cow::Borrowed(text) => parser.line(line, text, Cow::Borrowed)?,
+            Cow::Owned(text) => parser.line(line, &text, |part| Cow::Owned(part.to_vec()))?,
+        }
     }
     Ok(Interfaces { stanzas: parser.stanzas })
 }
@@ -152,15 +156,18 @@ fn logical_lines(bytes: &[u8]) -> Result<Vec<Line<'_>>, ParseError> {
     Ok(out)
 }
 
+/// Keeps a part of a line: as it is where the line outlives us, else a copy.
+type Keep<'t, 'a> = fn(&'t [u8]) -> Cow<'a, [u8]>;
+
 #[derive(Default)]
-struct Parser {
-    stanzas: Vec<Stanza>,
+struct Parser<'a> {
+    stanzas: Vec<Stanza<'a>>,
     /// Whether options now belong to the last `iface` or `mapping`.
     open: Option<usize>,
 }
 
-impl Parser {
-    fn line(&mut self, line: usize, text: &[u8]) -> Result<(), ParseError> {
+impl<'a> Parser<'a> {
+    fn line<'t>(&mut self, line: usize, text: &'t [u8], keep: Keep<'t, 'a>) -> Result<(), ParseError> {
         let text = text.trim_ascii();
         if text.is_empty() {
             return Ok(()); // nothing but a continuation
@@ -172,24 +179,24 @@ impl Parser {
         }
         let (keyword, rest) = split_word(text);
         let kind = match keyword {
-            b"iface" => Kind::Iface(iface(line, rest)?),
+            b"iface" => Kind::Iface(iface(line, rest, keep)?),
             b"mapping" => Kind::Mapping(Vec::new()),
             b"source" => Kind::Source(patterns(line, keyword, rest)?),
             b"source-directory" => Kind::SourceDirectory(patterns(line, keyword, rest)?),
             b"vlan" | b"template" | b"rename" | b"no-auto-down" | b"no-scripts" => Kind::Unknown(text.to_vec()),
             _ if keyword == b"auto" || keyword.starts_with(b"allow-") => {
-                Kind::Allow { class: lossy(keyword), names: words(rest).map(lossy).collect() }
+                Kind::Allow { class: lossy(keep(keyword)), names: words(rest).map(|word| lossy(keep(word))).collect() }
             }
-            _ => return self.option(line, text),
+            _ => return self.option(line, text, keep),
         };
         self.open = matches!(kind, Kind::Iface(_) | Kind::Mapping(_)).then_some(self.stanzas.len());
         self.stanzas.push(Stanza { line, kind });
         Ok(())
     }
 
-    fn option(&mut self, line: usize, text: &[u8]) -> Result<(), ParseError> {
+    fn option<'t>(&mut self, line: usize, text: &'t [u8], keep: Keep<'t, 'a>) -> Result<(), ParseError> {
         let (name, value) = split_word(text);
-        let opt = Opt { line, name: lossy(name), value: value.to_vec() };
+        let opt = Opt { line, name: lossy(keep(name)), value: keep(value) };
         if self.stanzas.is_empty() {
             let what = format!("'{}' stands before any stanza", excerpt(name));
             return Err(error(line, what));
@@ -204,20 +211,21 @@ impl Parser {
     }
 }
 
-fn iface(line: usize, rest: &[u8]) -> Result<Iface, ParseError> {
+fn iface<'t, 'a>(line: usize, rest: &'t [u8], keep: Keep<'t, 'a>) -> Result<Iface<'a>, ParseError> {
     let mut words = words(rest);
     let name = words.next().ok_or_else(|| error(line, "'iface' without a name"))?;
-    let name = std::str::from_utf8(name)
-        .map_err(|_| error(line, format!("the interface name '{}' is not UTF-8", excerpt(name))))?;
+    if std::str::from_utf8(name).is_err() {
+        return Err(error(line, format!("the interface name '{}' is not UTF-8", excerpt(name))));
+    }
     // `inherits TEMPLATE` may stand where family and method would.
-    let mut types = words.take_while(|w| *w != b"inherits").map(lossy);
-    Ok(Iface { name: name.to_owned(), family: types.next(), method: types.next(), options: Vec::new() })
+    let mut types = words.take_while(|w| *w != b"inherits").map(|word| lossy(keep(word)));
+    Ok(Iface { name: lossy(keep(name)), family: types.next(), method: types.next(), options: Vec::new() })
 }
 
 fn patterns(line: usize, keyword: &[u8], rest: &[u8]) -> Result<Vec<Vec<u8>>, ParseError> {
     let found: Vec<_> = words(rest).map(<[u8]>::to_vec).collect();
     if found.is_empty() {
-        return Err(error(line, format!("'{}' without a path", lossy(keyword))));
+        return Err(error(line, format!("'{}' without a path", excerpt(keyword))));
     }
     Ok(found)
 }
@@ -232,8 +240,11 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty())
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn lossy(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
 }
 
 /// At most 40 bytes, all printable: enough to find the place, whatever the file holds.

@@ -1,13 +1,12 @@
 use super::*;
 
-fn ifaces(text: &str) -> Vec<Iface> {
+fn ifaces(text: &str) -> Vec<Iface<'_>> {
     let all = parse(text.as_bytes()).unwrap().stanzas;
-    let only = |s: Stanza| if let Kind::Iface(i) = s.kind { Some(i) } else { None };
-    all.into_iter().filter_map(only).collect()
+    all.into_iter().filter_map(|s| if let Kind::Iface(i) = s.kind { Some(i) } else { None }).collect()
 }
 
 fn options(text: &str) -> Vec<(usize, String, String)> {
-    let of = |o: &Opt| (o.line, o.name.clone(), lossy(&o.value));
+    let of = |o: &Opt| (o.line, o.name.clone().into_owned(), lossy(o.value.clone()).into_owned());
     ifaces(text).iter().flat_map(|i| i.options.iter().map(of).collect::<Vec<_>>()).collect()
 }
 
@@ -17,7 +16,7 @@ fn stanzas_end_where_the_next_begins_and_not_at_blank_lines() {
         # a comment\n\n\tgateway\t10.0.0.1\nallow-hotplug eth0 eth1\r\niface eth0 inet6 auto\n";
     let found = ifaces(text);
     let types: Vec<_> =
-        found.iter().map(|i| (i.name.as_str(), i.family.as_deref(), i.method.as_deref(), i.options.len())).collect();
+        found.iter().map(|i| (&*i.name, i.family.as_deref(), i.method.as_deref(), i.options.len())).collect();
     assert_eq!(
         types,
         [
@@ -28,7 +27,7 @@ fn stanzas_end_where_the_next_begins_and_not_at_blank_lines() {
     );
     assert_eq!(options(text), [(5, "address".into(), "10.0.0.2/24".into()), (8, "gateway".into(), "10.0.0.1".into())]);
     let allow = parse(text.as_bytes()).unwrap().stanzas[3].clone();
-    let names = vec!["eth0".to_owned(), "eth1".to_owned()];
+    let names = vec!["eth0".into(), "eth1".into()];
     assert_eq!(allow, Stanza { line: 9, kind: Kind::Allow { class: "allow-hotplug".into(), names } });
 }
 
@@ -72,7 +71,7 @@ fn odd_lines_are_kept_without_being_understood() {
 fn bytes_that_are_not_utf8_are_fine_in_comments_and_values() {
     let text = b"# caf\xe9 \x1b[1m\niface a inet static\n\talias B\xfcro\n\t#caf\xe9\n\taddress 10.0.0.1\n";
     let Kind::Iface(iface) = &parse(text).unwrap().stanzas[0].kind else { panic!() };
-    assert_eq!(iface.options[0].value, b"B\xfcro");
+    assert_eq!(*iface.options[0].value, *b"B\xfcro");
     assert_eq!(iface.options[1].word(), Some("10.0.0.1"));
 }
 
@@ -135,7 +134,7 @@ proptest::proptest! {
         let whole = "auto lo\niface lo inet loopback\n\niface eno1 inet manual\n\nauto vmbr0\n\
             iface vmbr0 inet static\n\taddress 192.168.1.10/24\n\tgateway 192.168.1.1\n\
             \tbridge-ports eno1\n\tbridge-stp off\n\tbridge-fd 0\n\nsource /etc/network/interfaces.d/*\n";
-        let names = |t: &str| ifaces(t).into_iter().map(|i| i.name).collect::<Vec<_>>();
+        let names = |t: &str| ifaces(t).into_iter().map(|i| i.name.into_owned()).collect::<Vec<_>>();
         let torn = &whole[..cut.min(whole.len())];
         if parse(torn.as_bytes()).is_ok() {
             let (all, found) = (names(whole), names(torn));

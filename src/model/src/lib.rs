@@ -33,5 +33,5 @@ mod validate;
 
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
-pub use files::{FileError, MAIN, NetworkFiles, bridges, configuration, stanzas};
+pub use files::{FileError, MAIN, NetworkFiles, Reading, bridges, configuration};
 pub use validate::{Finding, Severity, validate};

@@ -73,7 +73,7 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
             }];
         }
     };
-    let stanzas: Vec<(usize, &Iface)> = file
+    let stanzas: Vec<(usize, &Iface<'_>)> = file
         .stanzas
         .iter()
         .filter_map(|s| match &s.kind {
@@ -82,7 +82,7 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
         })
         .collect();
     // Backwards, so that the first stanza of a name is the one that stays.
-    let first = stanzas.iter().rev().map(|(line, iface)| (iface.name.as_str(), *line)).collect();
+    let first = stanzas.iter().rev().map(|(line, iface)| (&*iface.name, *line)).collect();
     let mut check = Check { network: &network, stanzas, first, found: Vec::new() };
     check.all();
     let Check { first, mut found, .. } = check;
@@ -102,7 +102,7 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
 
 struct Check<'a, 'n> {
     network: &'n Network,
-    stanzas: Vec<(usize, &'a Iface)>,
+    stanzas: Vec<(usize, &'a Iface<'a>)>,
     /// The line of each interface's first stanza.
     first: BTreeMap<&'a str, usize>,
     found: Vec<Finding>,
@@ -186,9 +186,9 @@ impl Check<'_, '_> {
         }
     }
 
-    fn option(&mut self, iface: &Iface, option: &Opt) {
+    fn option(&mut self, iface: &Iface<'_>, option: &Opt<'_>) {
         let (name, line) = (&iface.name, Some(option.line));
-        let value = String::from_utf8_lossy(&option.value).into_owned();
+        let value = String::from_utf8_lossy(&option.value);
         if option.is("bridge-vlan-aware") && !["yes", "on", "1"].contains(&&*value.to_ascii_lowercase()) {
             let what = format!("bridge-vlan-aware {value}: Proxmox reads every value as yes and writes yes");
             self.add("PVN041", Severity::Error, name, line, what, "remove the line");

@@ -251,13 +251,21 @@ fn any_file_is_read_and_written_as_proxmox_does() {
     };
     // A test runs in its crate's folder; the path is from where one stands.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut perl = Perl::start(&root.join(checkout));
+    let mut perl = Perl::start(&root.join(&checkout));
     let samples = files::samples(&root.join("../shared/vectors"));
     let (seed, cases) = (number("SEED", 1), number("CASES", 2000));
     let (mut wrong, mut counts) = (Vec::new(), Counts::default());
     for seed in seed..seed + cases {
         let case = Case::new(seed, &samples);
-        if let Err(what) = compare(&mut perl, &case, &mut counts) {
+        let mut answer = compare(&mut perl, &case, &mut counts);
+        // Which orders there are in a hash differs from process to process.
+        for _ in 0..3 {
+            if answer.is_err() {
+                perl = Perl::start(&root.join(&checkout));
+                answer = compare(&mut perl, &case, &mut counts);
+            }
+        }
+        if let Err(what) = answer {
             wrong.push(format!("SEED={seed} CASES=1\n{case}\n{what}"));
         }
         if wrong.len() >= 20 {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::cluster::State;
 use host::{Cluster, Error, IoContext, Kind, Result, files};
-use model::NetworkFiles;
+use model::{NetworkFiles, Reading};
 
 use crate::journal::{Contents, Event};
 use crate::plan::{Candidate, Facts, INTERFACES, Plan, Policy, Trigger, plan};
@@ -135,6 +135,14 @@ fn check(store: &Store, plan: &Plan, present: &Captured) -> Result<(), String> {
 /// # Errors
 /// Why not, with [`host::Kind::Refused`].
 pub fn stays_reachable(store: &Store, before: &NetworkFiles, after: &NetworkFiles) -> Result<()> {
+    reachable_as_read(store, &before.read(), &after.read())
+}
+
+/// The same of files that were read already.
+///
+/// # Errors
+/// Why not, with [`host::Kind::Refused`].
+pub fn reachable_as_read(store: &Store, before: &Reading<'_>, after: &Reading<'_>) -> Result<()> {
     let hosts = files::read_plain(&store.root.path("/etc/hosts"), 1 << 20).ok().flatten().unwrap_or_default();
     let allowed = |bridges: &BTreeSet<String>| model::check(before, after, &hosts, &store.node, bridges);
     match guest_bridges(store) {
@@ -142,7 +150,7 @@ pub fn stays_reachable(store: &Store, before: &NetworkFiles, after: &NetworkFile
         // Any bridge may be some guest's.
         Err(why) => {
             allowed(&BTreeSet::new())?;
-            allowed(&model::bridges(before))
+            allowed(&before.configuration.bridges())
                 .map_err(|e| Error::of(Kind::Refused, format!("{e}, for all that is known: {why}")))
         }
     }

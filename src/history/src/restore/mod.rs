@@ -16,7 +16,7 @@ mod facts;
 mod stage;
 
 pub use attic::{command_line, keep_copies, place, shell_quote};
-pub use facts::{Decision, Question, answer, decide, stays_reachable};
+pub use facts::{Decision, Question, answer, decide, reachable_as_read, stays_reachable};
 pub(crate) use stage::TAG;
 pub use stage::{Waiting, carry_out, is_pending, resume, resume_cluster, waiting};
 

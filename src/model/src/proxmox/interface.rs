@@ -58,7 +58,7 @@ impl Family {
 }
 
 /// The name of a setting that each family has, where `suffix` is the family's.
-pub(super) fn of_family(name: &'static str, suffix: &str) -> &'static str {
+pub(crate) fn of_family(name: &'static str, suffix: &str) -> &'static str {
     match (name, suffix) {
         (name, "") => name,
         ("address", _) => "address6",

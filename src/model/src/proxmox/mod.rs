@@ -24,6 +24,7 @@ mod rules;
 mod settings;
 mod write;
 
+pub(crate) use interface::of_family;
 pub use interface::{Family, Interface, Network, Value};
 pub use kind::Kind;
 pub use links::{Link, Links};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Check, Severity};
-use crate::proxmox::Interface;
+use crate::proxmox::{Interface, of_family};
 
 /// An address with the length of its network's prefix in bits.
 struct Address {
@@ -38,7 +38,7 @@ impl Address {
 
 impl Check<'_, '_> {
     pub(super) fn addresses(&mut self) {
-        let mut taken: BTreeMap<IpAddr, String> = BTreeMap::new();
+        let mut taken: BTreeMap<IpAddr, &str> = BTreeMap::new();
         let mut gateways: BTreeMap<&str, String> = BTreeMap::new();
         let network = self.network;
         for (name, interface) in &network.interfaces {
@@ -49,7 +49,7 @@ impl Check<'_, '_> {
                         let what = format!("{} is also the address of {other}", address.ip);
                         self.add("PVN050", Severity::Error, name, None, what, "give each its own");
                     }
-                    taken.insert(address.ip, name.clone());
+                    taken.insert(address.ip, name);
                 }
                 self.gateway(name, interface, suffix, address.as_ref(), &mut gateways);
             }
@@ -57,15 +57,15 @@ impl Check<'_, '_> {
     }
 
     fn address(&mut self, name: &str, interface: &Interface, suffix: &str) -> Option<Address> {
-        let text = interface.text(&format!("address{suffix}"))?;
-        let cidr = interface.text(&format!("cidr{suffix}")).unwrap_or(text);
+        let text = interface.text(of_family("address", suffix))?;
+        let cidr = interface.text(of_family("cidr", suffix)).unwrap_or(text);
         let (ip, length) = cidr.rsplit_once('/').unwrap_or((cidr, ""));
         let Ok(ip) = ip.parse::<IpAddr>() else {
             let what = format!("'{text}' is no IP address");
             self.add("PVN053", Severity::Error, name, None, what, "write ADDRESS/LENGTH");
             return None;
         };
-        let mask = interface.text(&format!("netmask{suffix}"));
+        let mask = interface.text(of_family("netmask", suffix));
         let width = if ip.is_ipv4() { 32 } else { 128 };
         let length = length.parse().unwrap_or(u8::MAX);
         let unusable = mask.filter(|mask| mask.contains('.') && !cidr.ends_with(mask) && length == width);
@@ -97,7 +97,7 @@ impl Check<'_, '_> {
         address: Option<&Address>,
         gateways: &mut BTreeMap<&'a str, String>,
     ) {
-        let Some(text) = interface.text(&format!("gateway{suffix}")) else { return };
+        let Some(text) = interface.text(of_family("gateway", suffix)) else { return };
         let Ok(gateway) = text.parse::<IpAddr>() else {
             let what = format!("the gateway '{text}' is no IP address");
             self.add("PVN055", Severity::Error, name, None, what, "write an address");

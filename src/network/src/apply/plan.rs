@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use history::snapshot::{self, Captured};
 use history::{Use, restore};
 use host::{Error, Kind, Result, files};
-use model::{Finding, NetworkFiles, Severity};
+use model::{Finding, NetworkFiles, Reading, Severity};
 
 use super::ifreload::without_masters;
 use super::mend;
 use super::probe::Target;
-use super::wanted::{Wanted, wanted};
+use super::wanted::{Wanted, wanted_as_read};
 use crate::files::{INTERFACES, MAX_SIZE, PENDING, before_and_after};
 use crate::kernel::Kernel;
 use crate::{Node, links};
@@ -70,8 +70,9 @@ impl Plan {
                 (format!("snapshot {id}"), changes)
             }
         };
-        let findings = judge(node, &before, &after, allow_cut_off)?;
-        let (old, new) = (wanted(&before), wanted(&after));
+        let (was, will) = (before.read(), after.read());
+        let findings = judge(node, &was, &will, allow_cut_off)?;
+        let (old, new) = (wanted_as_read(&was), wanted_as_read(&will));
         Ok(Self { source, changes, before, after, findings, old, new })
     }
 
@@ -174,20 +175,20 @@ fn of_snapshot(node: &Node, id: &str, present: &Captured) -> Result<Changes> {
 }
 
 /// What is wrong with `after`. What was wrong with `before` already bars nothing: it runs.
-fn judge(node: &Node, before: &NetworkFiles, after: &NetworkFiles, allow_cut_off: bool) -> Result<Vec<Finding>> {
+fn judge(node: &Node, before: &Reading<'_>, after: &Reading<'_>, allow_cut_off: bool) -> Result<Vec<Finding>> {
     let links = links::read(&node.store.root)?;
     let of = |files: &NetworkFiles| model::validate(files.get(INTERFACES).unwrap_or_default(), &links);
-    let mut found = of(after);
-    if found.iter().any(|f| f.severity == Severity::Error) && before.get(INTERFACES).is_some() {
+    let mut found = of(after.files);
+    if found.iter().any(|f| f.severity == Severity::Error) && before.files.get(INTERFACES).is_some() {
         let known: BTreeSet<(&'static str, String, String)> =
-            of(before).into_iter().map(|f| (f.code, f.interface, f.what)).collect();
+            of(before.files).into_iter().map(|f| (f.code, f.interface, f.what)).collect();
         for finding in &mut found {
             if known.contains(&(finding.code, finding.interface.clone(), finding.what.clone())) {
                 finding.severity = Severity::Warning;
             }
         }
     }
-    if let Err(refusal) = restore::stays_reachable(&node.store, before, after) {
+    if let Err(refusal) = restore::reachable_as_read(&node.store, before, after) {
         found.push(Finding {
             code: CUT_OFF,
             severity: if allow_cut_off { Severity::Warning } else { Severity::Error },

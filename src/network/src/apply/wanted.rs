@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use model::NetworkFiles;
-use model::interfaces::{Iface, Kind};
+use model::interfaces::Iface;
+use model::{NetworkFiles, Reading};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
@@ -35,32 +35,29 @@ pub struct Want {
 
 /// Reads what is wanted. What does not parse wants nothing; [`model::validate`] has said so before.
 pub fn wanted(files: &NetworkFiles) -> Wanted {
-    let mut autos = BTreeSet::new();
+    wanted_as_read(&files.read())
+}
+
+/// The same of files that were read already.
+pub fn wanted_as_read(Reading { configuration, faults, .. }: &Reading<'_>) -> Wanted {
     let mut out = Wanted::default();
-    let mut wants: BTreeMap<String, Want> = BTreeMap::new();
-    for stanza in model::stanzas(files) {
-        match stanza.kind {
-            Kind::Allow { class, names } if class == "auto" || class == "allow-auto" => autos.extend(names),
-            Kind::Iface(iface) => {
-                let name = base(&iface.name).to_owned();
-                let want = wants.entry(name.clone()).or_default();
-                out.named.insert(name);
-                out.ports.extend(options(&iface, want));
-            }
-            _ => {}
-        }
+    let mut wants: BTreeMap<&str, Want> = BTreeMap::new();
+    for iface in configuration.ifaces() {
+        out.ports.extend(options(iface, wants.entry(base(&iface.name)).or_default()));
     }
-    if let Ok(configuration) = model::configuration(files) {
+    if faults.is_empty() {
         for address in configuration.addresses() {
-            if let Some(want) = wants.get_mut(base(&address.interface)) {
+            if let Some(want) = wants.get_mut(base(address.interface())) {
                 want.addresses.insert((address.ip, address.prefix));
             }
         }
         out.gateways = configuration.gateways().into_iter().map(|g| (g.ip, base(&g.interface).to_owned())).collect();
     }
-    let autos: BTreeSet<&str> = autos.iter().map(|name| base(name)).collect();
+    let autos: BTreeSet<&str> = configuration.autos().map(base).collect();
     out.gateways.retain(|(_, interface)| autos.contains(interface.as_str()));
-    out.devices = wants.into_iter().filter(|(name, _)| autos.contains(name.as_str())).collect();
+    out.named = wants.keys().map(|name| (*name).to_owned()).collect();
+    wants.retain(|name, _| autos.contains(name));
+    out.devices = wants.into_iter().map(|(name, want)| (name.to_owned(), want)).collect();
     out
 }
 
@@ -69,7 +66,7 @@ fn base(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-fn options(iface: &Iface, want: &mut Want) -> BTreeSet<String> {
+fn options(iface: &Iface<'_>, want: &mut Want) -> BTreeSet<String> {
     let mut ports = BTreeSet::new();
     for option in &iface.options {
         let value = String::from_utf8_lossy(&option.value);
