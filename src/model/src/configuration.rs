@@ -162,6 +162,13 @@ impl<'a> Configuration<'a> {
         self.stanzas().map(|stanza| &stanza.iface)
     }
 
+    /// The stanzas of one file with their lines, in its order.
+    pub(crate) fn of_file(&self, file: &Path) -> Vec<(usize, &Iface<'a>)> {
+        let mut found: Vec<_> = self.stanzas().filter(|s| s.file == file).map(|s| (s.line, &s.iface)).collect();
+        found.sort_unstable_by_key(|(line, _)| *line);
+        found
+    }
+
     /// Every address that some stanza sets. `0.0.0.0` and `::` (an old way to say *none*) and
     /// values that are no address (a host name, a template's variable) are left out.
     pub fn addresses(&self) -> impl Iterator<Item = Given<'_, 'a>> {

@@ -34,4 +34,4 @@ mod validate;
 pub use check::{Lost, Refusal, check};
 pub use configuration::{Address, Configuration, Gateway, Origin};
 pub use files::{FileError, MAIN, NetworkFiles, Reading, bridges, configuration};
-pub use validate::{Finding, Severity, validate};
+pub use validate::{Finding, Severity, validate, validate_as_read};

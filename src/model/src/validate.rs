@@ -5,8 +5,10 @@
 mod addresses;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use crate::interfaces::{self, Iface, Kind as StanzaKind, Opt};
+use crate::files::{MAIN, Reading};
+use crate::interfaces::{self, Iface, Kind as StanzaKind, Opt, ParseError};
 use crate::proxmox::{Flavour, Kind, Links, Network, read, refusal};
 
 /// How bad a finding is.
@@ -47,6 +49,32 @@ pub struct Finding {
 
 /// Everything that is wrong with a file, in the order of its lines.
 pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
+    match interfaces::parse(bytes) {
+        Ok(file) => {
+            let stanzas = file.stanzas.iter().filter_map(|s| match &s.kind {
+                StanzaKind::Iface(iface) => Some((s.line, iface)),
+                _ => None,
+            });
+            judge(bytes, Ok(stanzas.collect()), links)
+        }
+        Err(error) => judge(bytes, Err(&error), links),
+    }
+}
+
+/// The same of [`MAIN`](crate::MAIN) in files that were read already.
+pub fn validate_as_read(read: &Reading<'_>, links: &Links) -> Vec<Finding> {
+    let bytes = read.files.get(MAIN).unwrap_or_default();
+    let parsed = match read.faults.iter().find(|fault| fault.file == Path::new(MAIN)) {
+        None => Ok(read.configuration.of_file(Path::new(MAIN))),
+        Some(fault) => Err(&fault.error),
+    };
+    judge(bytes, parsed, links)
+}
+
+/// Stanzas with their lines, in the order of the file.
+type Stanzas<'a> = Vec<(usize, &'a Iface<'a>)>;
+
+fn judge(bytes: &[u8], parsed: Result<Stanzas<'_>, &ParseError>, links: &Links) -> Vec<Finding> {
     let network = match read(bytes, links) {
         Ok(network) => network,
         Err(error) => {
@@ -60,27 +88,19 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
             }];
         }
     };
-    let file = match interfaces::parse(bytes) {
-        Ok(file) => file,
+    let stanzas = match parsed {
+        Ok(stanzas) => stanzas,
         Err(error) => {
             return vec![Finding {
                 code: "PVN002",
                 severity: Severity::Error,
                 line: Some(error.line),
                 interface: String::new(),
-                what: error.what,
+                what: error.what.clone(),
                 fix: "mend or remove the line".into(),
             }];
         }
     };
-    let stanzas: Vec<(usize, &Iface<'_>)> = file
-        .stanzas
-        .iter()
-        .filter_map(|s| match &s.kind {
-            StanzaKind::Iface(iface) => Some((s.line, iface)),
-            _ => None,
-        })
-        .collect();
     // Backwards, so that the first stanza of a name is the one that stays.
     let first = stanzas.iter().rev().map(|(line, iface)| (&*iface.name, *line)).collect();
     let mut check = Check { network: &network, stanzas, first, found: Vec::new() };
@@ -102,7 +122,7 @@ pub fn validate(bytes: &[u8], links: &Links) -> Vec<Finding> {
 
 struct Check<'a, 'n> {
     network: &'n Network,
-    stanzas: Vec<(usize, &'a Iface<'a>)>,
+    stanzas: Stanzas<'a>,
     /// The line of each interface's first stanza.
     first: BTreeMap<&'a str, usize>,
     found: Vec<Finding>,

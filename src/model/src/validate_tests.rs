@@ -6,7 +6,10 @@ const LO: &str = "auto lo\niface lo inet loopback\n\n";
 fn found(text: &str) -> Vec<Finding> {
     let card = |name: &str| (name.to_owned(), Link { physical: true, altnames: Vec::new() });
     let links = Links { links: ["eno1", "eno2"].map(card).into(), active: Vec::new() };
-    validate(text.as_bytes(), &links)
+    let found = validate(text.as_bytes(), &links);
+    let files: crate::NetworkFiles = [(MAIN, text.as_bytes())].into_iter().collect();
+    assert_eq!(found, validate_as_read(&files.read(), &links), "whoever reads it first");
+    found
 }
 
 #[test]

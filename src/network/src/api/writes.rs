@@ -89,8 +89,8 @@ pub(super) fn change(network: &mut Network, mut params: Params) -> Done {
         match key {
             "type" => interface.kind = None,
             "priority" => interface.priority = None,
-            "cidr" => ["cidr", "address", "netmask"].iter().for_each(|k| drop(interface.settings.remove(*k))),
-            "cidr6" => ["cidr6", "address6", "netmask6"].iter().for_each(|k| drop(interface.settings.remove(*k))),
+            "cidr" => ["cidr", "address", "netmask"].iter().for_each(|k| drop(interface.settings.remove(k))),
+            "cidr6" => ["cidr6", "address6", "netmask6"].iter().for_each(|k| drop(interface.settings.remove(k))),
             key => drop(interface.settings.remove(key)),
         }
     }

@@ -177,11 +177,10 @@ fn of_snapshot(node: &Node, id: &str, present: &Captured) -> Result<Changes> {
 /// What is wrong with `after`. What was wrong with `before` already bars nothing: it runs.
 fn judge(node: &Node, before: &Reading<'_>, after: &Reading<'_>, allow_cut_off: bool) -> Result<Vec<Finding>> {
     let links = links::read(&node.store.root)?;
-    let of = |files: &NetworkFiles| model::validate(files.get(INTERFACES).unwrap_or_default(), &links);
-    let mut found = of(after.files);
+    let mut found = model::validate_as_read(after, &links);
     if found.iter().any(|f| f.severity == Severity::Error) && before.files.get(INTERFACES).is_some() {
         let known: BTreeSet<(&'static str, String, String)> =
-            of(before.files).into_iter().map(|f| (f.code, f.interface, f.what)).collect();
+            model::validate_as_read(before, &links).into_iter().map(|f| (f.code, f.interface, f.what)).collect();
         for finding in &mut found {
             if known.contains(&(finding.code, finding.interface.clone(), finding.what.clone())) {
                 finding.severity = Severity::Warning;

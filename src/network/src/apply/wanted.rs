@@ -69,16 +69,17 @@ fn base(name: &str) -> &str {
 fn options(iface: &Iface<'_>, want: &mut Want) -> BTreeSet<String> {
     let mut ports = BTreeSet::new();
     for option in &iface.options {
-        let value = String::from_utf8_lossy(&option.value);
+        let value = || String::from_utf8_lossy(&option.value);
         if option.is("mtu") {
-            want.mtu = value.trim().parse().ok();
+            want.mtu = value().trim().parse().ok();
         }
         let lists = ["bridge-ports", "bond-slaves", "slaves"];
         if lists.iter().any(|list| option.is(list)) {
-            let words: Vec<&str> = value.split_whitespace().collect();
+            let value = value();
+            let words = || value.split_whitespace();
             // Patterns name whatever is there.
-            if !words.iter().any(|w| ["none", "regex", "glob"].contains(w)) {
-                ports.extend(words.iter().map(|w| (*w).to_owned()));
+            if !words().any(|w| ["none", "regex", "glob"].contains(&w)) {
+                ports.extend(words().map(str::to_owned));
             }
         }
     }

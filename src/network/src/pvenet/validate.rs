@@ -6,7 +6,7 @@ use ::cli::screen::Colours;
 use ::cli::{Form, out};
 use history::{restore, snapshot};
 use host::{Error, Result, files};
-use model::{Finding, Severity};
+use model::{Finding, Reading, Severity};
 use serde_json::json;
 
 use super::current;
@@ -25,8 +25,16 @@ pub(super) fn run(node: &Node, config: Option<&Path>, allow_cut_off: bool, form:
             (host::escape::escape(path), bytes.ok_or_else(missing)?)
         }
     };
-    let mut found = model::validate(&bytes, &links::read(&node.store.root)?);
-    found.extend(cut_off(node, bytes, allow_cut_off)?);
+    let links = links::read(&node.store.root)?;
+    let present = snapshot::present(&node.store, true)?;
+    let (before, mut after) = before_and_after(&present);
+    after.insert(INTERFACES, bytes);
+    let will = after.read();
+    let mut found = model::validate_as_read(&will, &links);
+    // Nothing is lost where nothing changes.
+    if before != after {
+        found.extend(cut_off(node, &before.read(), &will, allow_cut_off));
+    }
     let errors = found.iter().filter(|f| f.severity == Severity::Error).count();
     if form == Form::Json {
         let all: Vec<_> = found.iter().map(shown).collect();
@@ -49,23 +57,16 @@ pub(super) fn run(node: &Node, config: Option<&Path>, allow_cut_off: bool, form:
 }
 
 /// Whether the management address or a guest's bridge would be lost, against what is there now.
-fn cut_off(node: &Node, bytes: Vec<u8>, allowed: bool) -> Result<Option<Finding>> {
-    let present = snapshot::present(&node.store, true)?;
-    let (before, mut after) = before_and_after(&present);
-    after.insert(INTERFACES, bytes);
-    if before == after {
-        return Ok(None); // nothing is lost where nothing changes
-    }
-    let Err(refusal) = restore::stays_reachable(&node.store, &before, &after) else { return Ok(None) };
-    let severity = if allowed { Severity::Warning } else { Severity::Error };
-    Ok(Some(Finding {
+fn cut_off(node: &Node, before: &Reading<'_>, after: &Reading<'_>, allowed: bool) -> Option<Finding> {
+    let refusal = restore::reachable_as_read(&node.store, before, after).err()?;
+    Some(Finding {
         code: CUT_OFF,
-        severity,
+        severity: if allowed { Severity::Warning } else { Severity::Error },
         line: None,
         interface: String::new(),
         what: refusal.to_string(),
         fix: "keep it, or say --allow-cut-off where somebody can reach the console".into(),
-    }))
+    })
 }
 
 fn shown(finding: &Finding) -> serde_json::Value {
