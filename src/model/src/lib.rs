@@ -2,13 +2,13 @@
 //! reads or writes a file, and never asks the kernel: bytes come in, and bytes go out.
 //!
 //! ```text
-//!   bytes of one file ──► interfaces::parse ──► Interfaces      (stanzas, lines)
-//!   NetworkFiles      ──► configuration     ──► Configuration   (follows `source`)
+//!   bytes of one file ──► interfaces::parse  ──► Interfaces      (stanzas, lines; words are the file's own)
+//!   NetworkFiles      ──► NetworkFiles::read ──► Reading         (follows `source`: a Configuration, and faults)
 //!   a guest's config  ──► guests::bridges_of
-//!   before, after     ──► check             ──► Ok or a Refusal
+//!   two Readings      ──► check              ──► Ok or a Refusal
 //!
-//!   bytes, Links      ──► proxmox::read     ──► Network ──► (changes) ──► proxmox::write ──► bytes, or a Fault
-//!                    └──► validate          ──► Findings        (all at once, each with a way out)
+//!   bytes, Links      ──► proxmox::read      ──► Network ──► (changes) ──► proxmox::write ──► bytes, or a Fault
+//!                    └──► validate           ──► Findings        (all at once, each with a way out)
 //! ```
 //!
 //! A restore is worth nothing if it cuts the node off, so [`check`] compares the files as they are
