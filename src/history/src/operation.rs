@@ -13,7 +13,8 @@ use host::{Error, Kind, Lock, Result, files};
 use crate::change::{self, Change, Fate};
 use crate::entry::{self, Meta, What};
 use crate::journal::{Backend, Event, Outcome, Written};
-use crate::{PathText, Policy, Scope, Store, Trigger, Use, Why, restore, snapshot, transaction};
+use crate::provenance::Known;
+use crate::{PathText, Policy, Provenance, Scope, Store, Trigger, Use, Why, restore, snapshot, transaction};
 
 /// How long a writer waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,9 +102,10 @@ impl<'a> Operation<'a> {
         }
         let state = snapshot::present(self.store, false)?;
         let why = Why { reason: format!("{} writes", self.tool), phase: Some(self.phase.clone()), ..Why::default() };
-        let snapshot = snapshot::capture(self.store, &state, &why)?.id;
+        let provenance = Provenance::read(&self.store.journal());
+        let snapshot = snapshot::capture_knowing(self.store, &state, &why, &provenance)?.id;
         let id = self.id.clone().unwrap_or_else(|| new_id(self.store));
-        Ok(Some(Prepared { operation: self, changes, id, snapshot }))
+        Ok(Some(Prepared { operation: self, changes, id, snapshot, provenance }))
     }
 
     /// Takes a snapshot, records what is about to be written, writes it, records that it is done.
@@ -111,7 +113,8 @@ impl<'a> Operation<'a> {
     pub fn commit(self) -> Result<Option<String>> {
         let Some(prepared) = self.prepare(false)? else { return Ok(None) };
         let done = prepared.write();
-        let Prepared { operation: this, id, snapshot, .. } = prepared;
+        let paths = prepared.paths();
+        let Prepared { operation: this, id, snapshot, provenance, .. } = prepared;
         let outcome = match &done {
             Ok(()) => Outcome::Done,
             Err(_) if this.go_back(&id, &snapshot).is_ok() => Outcome::RolledBack,
@@ -124,7 +127,14 @@ impl<'a> Operation<'a> {
             outcome,
         })?;
         // The write is done; that an old snapshot could not be forgotten is no failure of it.
-        let _ = snapshot::prune(this.store, &[]);
+        let _ = match (provenance, outcome) {
+            // Nobody else has written since, and the journal is long: it is read once for a write.
+            (Provenance::Known(mut known), Outcome::Done) => {
+                known.wrote(&id, this.backend, &paths);
+                snapshot::prune_knowing(this.store, &[], Some(known))
+            }
+            _ => snapshot::prune(this.store, &[]),
+        };
         match (done, outcome) {
             (Ok(()), _) => Ok(Some(id)),
             (Err(error), Outcome::RolledBack) => Err(error.way_out("what was written of it has gone back")),
@@ -156,6 +166,8 @@ pub struct Prepared<'a> {
     pub id: String,
     /// The snapshot that it goes back to.
     pub snapshot: String,
+    /// What the journal said before.
+    provenance: Provenance,
 }
 
 impl Prepared<'_> {
@@ -198,12 +210,14 @@ impl Prepared<'_> {
 /// The journal can't be written, or somebody took the operation back meanwhile.
 pub fn finish(store: &Store, id: &str, took: Duration) -> Result<()> {
     let _lock = store.lock(PATIENCE)?;
-    if store.journal().read()?.unwrap_or_default().taken_back().contains(id) {
+    let mut taken_back = false;
+    let known = Known::read(&store.journal(), &mut |event| taken_back |= is_taken_back(event, id))?;
+    if taken_back {
         return Err(Error::new(format!("operation {id} was taken back meanwhile")));
     }
     end(store, id, took, Outcome::Done)?;
     // The write is done; that an old snapshot could not be forgotten is no failure of it.
-    let _ = snapshot::prune(store, &[]);
+    let _ = snapshot::prune_knowing(store, &[], known);
     Ok(())
 }
 
@@ -216,9 +230,12 @@ pub fn finish(store: &Store, id: &str, took: Duration) -> Result<()> {
 pub fn take_back(store: &Store, id: &str, snapshot: &str, phase: &str, took: Duration) -> Result<Vec<String>> {
     let _lock = store.lock(PATIENCE)?;
     restore::resume(store)?;
-    let journal = store.journal().read()?.unwrap_or_default();
-    let begun = journal.events.iter().any(|e| matches!(e, Event::Begin { id: other, .. } if other == id));
-    if !begun || journal.taken_back().contains(id) {
+    let (mut begun, mut taken_back) = (false, false);
+    store.journal().each(&mut |event| {
+        begun |= matches!(&event, Event::Begin { id: found, .. } if found == id);
+        taken_back |= is_taken_back(&event, id);
+    })?;
+    if !begun || taken_back {
         return Ok(Vec::new());
     }
     let trigger = Trigger::Failure { operations: [id.to_owned()].into(), snapshot: Some(snapshot.to_owned()) };
@@ -231,6 +248,10 @@ pub fn take_back(store: &Store, id: &str, snapshot: &str, phase: &str, took: Dur
     restore::carry_out(store, &plan, phase)?;
     end(store, id, took, Outcome::RolledBack)?;
     Ok(plan.lines())
+}
+
+fn is_taken_back(event: &Event, id: &str) -> bool {
+    matches!(event, Event::End { id: found, outcome: Outcome::RolledBack, .. } if found == id)
 }
 
 fn end(store: &Store, id: &str, took: Duration, outcome: Outcome) -> Result<()> {

@@ -159,11 +159,12 @@ fn differences(before: &Captured, after: &Captured) -> BTreeMap<PathText, Writte
 /// Ends what a killed run of `tool` left open. The lock is ours, so it is not running any more.
 fn close_killed(store: &Store, tool: &str) -> Result<Vec<String>> {
     let journal = store.journal();
-    let Some(contents) = journal.read()? else { return Ok(Vec::new()) };
-    let ended = |id: &str| contents.events.iter().any(|e| matches!(e, Event::End { id: other, .. } if other == id));
-    let killed = contents.operations(
-        |e| matches!(e, Event::Begin { id, backend: Backend::Legacy, tool: by, .. } if by == tool && !ended(id)),
-    );
+    let mut killed = Vec::new();
+    journal.each(&mut |event| match event {
+        Event::Begin { id, backend: Backend::Legacy, tool: by, .. } if by == tool => killed.push(id),
+        Event::End { id, .. } => killed.retain(|open| *open != id),
+        _ => {}
+    })?;
     for id in &killed {
         let time = store.clock.now().seconds();
         journal.append(&Event::End { id: id.clone(), time, duration_ms: 0, outcome: Outcome::Failed })?;

@@ -186,9 +186,9 @@ pub fn sync_file_system(path: &Path) -> Result<()> {
     rustix::fs::syncfs(dir.as_fd()).doing(|| format!("cannot sync the file system of {}", path.display()))
 }
 
-/// The content of a plain file of at most `limit` bytes; `None` if there is none. A link, a
+/// A plain file of at most `limit` bytes, to be read piece by piece; `None` if there is none. A link, a
 /// folder or a device is an error, and never opened in a way that could block.
-pub fn read_plain(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+pub fn open_plain(path: &Path, limit: u64) -> Result<Option<File>> {
     let reading = || format!("cannot read {}", path.display());
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -198,12 +198,23 @@ pub fn read_plain(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if !meta.is_file() {
         return Err(Error::new(format!("{}: it is not a plain file", reading())));
     }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|f| f.take(limit + 1).read_to_end(&mut bytes)).doing(reading)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::new(format!("{}: it is larger than {limit} bytes", reading())));
+    if meta.len() > limit {
+        return Err(too_large(path, limit));
     }
-    Ok(Some(bytes))
+    File::open(path).map(Some).doing(reading)
+}
+
+fn too_large(path: &Path, limit: u64) -> Error {
+    Error::new(format!("cannot read {}: it is larger than {limit} bytes", path.display()))
+}
+
+/// The content of a plain file as [`open_plain`] opens it.
+pub fn read_plain(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_plain(path, limit)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).doing(|| format!("cannot read {}", path.display()))?;
+    // It may have grown since, and a file of the kernel's tells no size.
+    if bytes.len() as u64 > limit { Err(too_large(path, limit)) } else { Ok(Some(bytes)) }
 }
 
 /// Creates a folder and its parents, each with `mode`, unless they exist.

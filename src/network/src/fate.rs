@@ -1,8 +1,8 @@
 //! What became of an operation of the daemon, by the journal and the files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use history::journal::{Contents, Event, Outcome, Written};
+use history::journal::{Event, Outcome, Written};
 use history::{PathText, Store, digest_at};
 use host::{Error, Result};
 
@@ -30,37 +30,29 @@ pub enum Fate {
 /// The journal can't be read, or holds lines that can't be read: then nobody knows.
 pub fn fate(store: &Store, id: &str) -> Result<Fate> {
     let journal = store.journal();
-    let Some(contents) = journal.read()? else { return Ok(Fate::NeverBegun) };
-    let fate = told(&contents, id);
-    if fate == Fate::NeverBegun && contents.damaged > 0 {
-        let lines = contents.damaged;
-        return Err(Error::new(format!("{} lines of {} can't be read", lines, journal.path().display())));
-    }
-    Ok(fate)
-}
-
-/// The same, of a journal that was read.
-fn told(contents: &Contents, id: &str) -> Fate {
     let mut fate = Fate::NeverBegun;
-    for event in &contents.events {
-        match event {
-            Event::Begin { id: found, paths, .. } if found == id => fate = Fate::Open(paths.clone()),
-            Event::End { id: found, outcome, .. } if found == id => {
-                let paths = match fate {
-                    Fate::Open(paths) => paths.into_keys().collect(),
-                    Fate::Done(paths) | Fate::RolledBack(paths) | Fate::Failed(paths) => paths,
-                    Fate::NeverBegun => Vec::new(),
-                };
-                fate = match outcome {
-                    Outcome::Done => Fate::Done(paths),
-                    Outcome::RolledBack => Fate::RolledBack(paths),
-                    Outcome::Failed => Fate::Failed(paths),
-                };
-            }
-            _ => {}
+    let read = journal.each(&mut |event| match event {
+        Event::Begin { id: found, paths, .. } if found == id => fate = Fate::Open(paths),
+        Event::End { id: found, outcome, .. } if found == id => {
+            let paths = match std::mem::replace(&mut fate, Fate::NeverBegun) {
+                Fate::Open(paths) => paths.into_keys().collect(),
+                Fate::Done(paths) | Fate::RolledBack(paths) | Fate::Failed(paths) => paths,
+                Fate::NeverBegun => Vec::new(),
+            };
+            fate = match outcome {
+                Outcome::Done => Fate::Done(paths),
+                Outcome::RolledBack => Fate::RolledBack(paths),
+                Outcome::Failed => Fate::Failed(paths),
+            };
         }
+        _ => {}
+    })?;
+    match read {
+        Some(lines @ 1..) if fate == Fate::NeverBegun => {
+            Err(Error::new(format!("{} lines of {} can't be read", lines, journal.path().display())))
+        }
+        _ => Ok(fate),
     }
-    fate
 }
 
 /// The same for who gives up on the operation: that it never began is asked for with the lock that a writer holds until
@@ -88,21 +80,15 @@ pub fn settled_fate(store: &Store, id: &str) -> Result<Fate> {
 /// Another writer holds the lock for 30 s, or the journal can't be read or written.
 pub fn settle(store: &Store) -> Result<usize> {
     let _lock = store.lock(std::time::Duration::from_secs(30))?;
-    let Some(contents) = store.journal().read()? else { return Ok(0) };
-    // Those that have an end are left out first: there may be thousands, and each question goes through the journal.
-    let ended: BTreeSet<&str> = contents
-        .events
-        .iter()
-        .filter_map(|e| match e {
-            Event::End { id, .. } => Some(id.as_str()),
-            _ => None,
-        })
-        .collect();
-    let open = contents
-        .operations(|e| matches!(e, Event::Begin { id, tool, .. } if tool == TOOL && !ended.contains(id.as_str())));
-    let mut settled = 0;
-    for id in open {
-        let Fate::Open(paths) = told(&contents, &id) else { continue };
+    let mut open = Vec::new();
+    store.journal().each(&mut |event| match event {
+        Event::Begin { id, tool, paths, .. } if tool == TOOL => open.push((id, paths)),
+        // Few are ever open, so this goes through few.
+        Event::End { id, .. } => open.retain(|(begun, _)| *begun != id),
+        _ => {}
+    })?;
+    let settled = open.len();
+    for (id, paths) in open {
         let holds = |path: &PathText, digest: &str| {
             store.root.resolve(path).and_then(|real| digest_at(&real)).is_ok_and(|now| now == digest)
         };
@@ -114,7 +100,6 @@ pub fn settle(store: &Store) -> Result<usize> {
             Outcome::Failed
         };
         store.journal().append(&Event::End { id, time: store.clock.now().seconds(), duration_ms: 0, outcome })?;
-        settled += 1;
     }
     Ok(settled)
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Action, Candidate, Facts, Kept, Plan, Policy, Trigger, damage, is_interfaces, says_something};
-use crate::journal::Written;
 use crate::{Entry, Item, Meta, PathText, Provenance, Scope, Use, What};
 
 /// What going back would do.
@@ -106,16 +105,15 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    fn on_trial(&self, path: &PathText, digest: &str) -> Option<&'a str> {
-        self.facts.provenance.on_trial(path.as_path(), digest)
+    fn on_trial(&self, path: impl AsRef<Path>, digest: &str) -> Option<&'a str> {
+        self.facts.provenance.on_trial(path.as_ref(), digest)
     }
 
     /// Whether a backup holds what an operation wrote that was taken back since: it was made in the
     /// midst of a failure, and is nobody's "last backup".
     fn holds_failure(&self, candidate: &Candidate) -> bool {
-        let paths: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
-        paths.into_iter().any(|path| {
-            let then = candidate.manifest.state_of(path.as_path()).map(What::digest);
+        self.facts.provenance.written().into_iter().any(|path| {
+            let then = candidate.manifest.state_of(path).map(What::digest);
             let operation = then.and_then(|digest| self.on_trial(path, &digest));
             operation.is_some_and(|id| self.facts.taken_back.contains(id))
         })
@@ -123,17 +121,17 @@ impl<'a> View<'a> {
 
     /// The newest state in which none of this node's files was on trial.
     fn newest_accepted(&self) -> Option<&'a Candidate> {
-        let written: BTreeSet<&PathText> = self.facts.writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
+        let written = self.facts.provenance.written();
         self.facts.snapshots.iter().rev().filter(|c| c.distrust().is_none()).find(|c| {
             !written.iter().any(|path| {
-                let then = c.manifest.state_of(path.as_path());
+                let then = c.manifest.state_of(path);
                 then.is_some_and(|what| self.on_trial(path, &what.digest()).is_some())
             })
         })
     }
 
     fn before_trial(&self, path: &PathText, digest: &str) -> Option<String> {
-        before_trial(self.facts.provenance, self.facts.writes, path, digest)
+        self.facts.provenance.before_trial(path.as_path(), digest)
     }
 
     /// A trustworthy snapshot in which `digest` stood at the path; the newest one.
@@ -144,27 +142,6 @@ impl<'a> View<'a> {
             (what.digest() == digest && c.distrust().is_none()).then_some((c, what))
         })
     }
-}
-
-/// What stood at `path` before the chain of Rust writes that led to `digest` began; `None` if the
-/// journal does not reach back that far.
-pub(crate) fn before_trial(
-    provenance: &Provenance,
-    writes: &[(String, BTreeMap<PathText, Written>)],
-    path: &PathText,
-    digest: &str,
-) -> Option<String> {
-    let on_trial = |digest: &str| provenance.on_trial(path.as_path(), digest).is_some();
-    let mut at = digest.to_owned();
-    for (_, paths) in writes.iter().rev() {
-        if !on_trial(&at) {
-            break;
-        }
-        if let Some(written) = paths.get(path).filter(|w| w.after == at) {
-            at.clone_from(&written.before);
-        }
-    }
-    (!on_trial(&at)).then_some(at)
 }
 
 /// The action that puts `to`, as `candidate` has it, at the place.

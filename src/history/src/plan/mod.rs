@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use decide::before_trial;
 pub use decide::plan;
 
 use crate::journal::Written;
@@ -138,7 +137,8 @@ pub struct Facts<'a> {
     pub snapshots: &'a [Candidate],
     /// Who wrote what.
     pub provenance: &'a Provenance,
-    /// What the journal's operations changed, in their order: operation, path, before and after.
+    /// What operations changed, in their order: operation, path, before and after. Those that failed are
+    /// among them.
     pub writes: &'a [(String, BTreeMap<PathText, Written>)],
     /// Operations that were taken back.
     pub taken_back: &'a BTreeSet<String>,

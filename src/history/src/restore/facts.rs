@@ -1,6 +1,6 @@
 //! From the disk to a plan that has been checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,10 +8,11 @@ use host::cluster::State;
 use host::{Cluster, Error, IoContext, Kind, Result, files};
 use model::{NetworkFiles, Reading};
 
-use crate::journal::{Contents, Event};
+use crate::journal::{Event, Outcome, Written};
 use crate::plan::{Candidate, Facts, INTERFACES, Plan, Policy, Trigger, plan};
+use crate::provenance::Known;
 use crate::snapshot::{self, Captured};
-use crate::{Provenance, Store, manual};
+use crate::{PathText, Provenance, Store, manual};
 
 /// A plan, and the state that it was made for.
 #[derive(Debug)]
@@ -73,16 +74,16 @@ pub fn answer(store: &Store, question: &Question<'_>, present: Captured) -> Resu
     {
         candidates.push(manual::candidate(store, id)?);
     }
-    let (provenance, contents) = journal(store, question.supposing);
+    let told = journal(store, question);
     let mut plan = plan(&Facts {
         trigger,
         policy,
         present: &present.entries,
         interfaces: present.content_of(Path::new(INTERFACES)),
         snapshots: &candidates,
-        provenance: &provenance,
-        writes: &contents.writes(),
-        taken_back: &contents.taken_back(),
+        provenance: &told.provenance,
+        writes: &told.failed,
+        taken_back: &told.taken_back,
     });
     plan.notes.extend(untrusted.iter().cloned());
     if !plan.actions.is_empty()
@@ -93,15 +94,31 @@ pub fn answer(store: &Store, question: &Question<'_>, present: Captured) -> Resu
     Ok(Decision { plan, present, snapshots: candidates, damaged: untrusted })
 }
 
-/// Who wrote what, and what the journal says, from one reading.
-fn journal(store: &Store, supposing: &[Event]) -> (Provenance, Contents) {
-    let read = store.journal().read();
-    let provenance = match &read {
-        Ok(Some(contents)) => Provenance::of(&contents.events.iter().chain(supposing).cloned().collect::<Vec<Event>>()),
-        Ok(None) => Provenance::Unknown { why: Provenance::MISSING.into() },
-        Err(error) => Provenance::Unknown { why: error.to_string() },
-    };
-    (provenance, read.ok().flatten().unwrap_or_default())
+/// What the journal says, from one reading.
+struct Told {
+    provenance: Provenance,
+    /// What the operations that go back changed, in their order.
+    failed: Vec<(String, BTreeMap<PathText, Written>)>,
+    taken_back: BTreeSet<String>,
+}
+
+fn journal(store: &Store, question: &Question<'_>) -> Told {
+    let (mut failed, mut taken_back) = (Vec::new(), BTreeSet::new());
+    let mut read = Known::read(&store.journal(), &mut |event| match (event, question.trigger) {
+        (Event::Begin { id, paths, .. }, Trigger::Failure { operations, .. }) if operations.contains(id) => {
+            failed.push((id.clone(), paths.clone()));
+        }
+        (Event::End { id, outcome: Outcome::RolledBack, .. }, _) => {
+            taken_back.insert(id.clone());
+        }
+        _ => {}
+    });
+    match &mut read {
+        Ok(Some(known)) => question.supposing.iter().for_each(|event| known.add(event)),
+        // What it said before it could be read no further is no more to go by than the rest.
+        _ => (failed, taken_back) = Default::default(),
+    }
+    Told { provenance: Provenance::from_read(read), failed, taken_back }
 }
 
 /// Whether the network files, once the plan is carried out, still parse and still hold the

@@ -165,6 +165,11 @@ impl Reader<'_> {
 
 /// Takes a snapshot of `state` and makes it durable. The caller holds the store's lock.
 pub fn capture(store: &Store, state: &Captured, why: &Why) -> Result<Snapshot> {
+    capture_knowing(store, state, why, &Provenance::read(&store.journal()))
+}
+
+/// The same for who has read the journal.
+pub(crate) fn capture_knowing(store: &Store, state: &Captured, why: &Why, provenance: &Provenance) -> Result<Snapshot> {
     store.prepare()?;
     let backups = store.backups();
     check_room(&backups, state)?;
@@ -172,7 +177,6 @@ pub fn capture(store: &Store, state: &Captured, why: &Why) -> Result<Snapshot> {
     let sequence = existing.iter().filter_map(|s| s.manifest.as_ref().ok()).map(|m| m.sequence).max().unwrap_or(0) + 1;
     let now = store.clock.now();
     let id = free_name(&backups, &now.compact());
-    let provenance = Provenance::read(&store.journal());
     let manifest = Manifest {
         format: 1,
         id: id.clone(),
@@ -185,7 +189,7 @@ pub fn capture(store: &Store, state: &Captured, why: &Why) -> Result<Snapshot> {
         version: why.version.clone(),
         phase: why.phase.clone(),
         node: store.node.clone(),
-        acceptance: acceptance(&provenance, &state.entries),
+        acceptance: acceptance(provenance, &state.entries),
         items: store.items.clone(),
         entries: state.entries.clone(),
     };

@@ -16,9 +16,10 @@ mod list;
 mod manifest;
 mod prune;
 
+pub(crate) use capture::capture_knowing;
 pub use capture::{Captured, Why, capture, present};
 pub(crate) use list::distrust;
 pub use list::{Snapshot, list, load, load_any, verify};
 pub use manifest::{Acceptance, MANIFEST, Manifest};
-pub(crate) use prune::GOING;
+pub(crate) use prune::{GOING, prune_knowing};
 pub use prune::{hide_all, prunable, prune, sweep};

@@ -1,21 +1,25 @@
 //! Forgetting old snapshots, after a new one is safely there.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use host::{Error, Result, files};
 
 use super::list::list;
-use crate::plan::before_trial;
-use crate::{PathText, Provenance, Snapshot, Store, Transaction, digest_at, restore};
+use crate::provenance::Known;
+use crate::{Provenance, Snapshot, Store, Transaction, digest_at, restore};
 
 /// Removes snapshots beyond the store's limits and returns their names. Kept always: the one from
 /// before the first install, the last backup that is no undo, the last accepted ones, those that
 /// `also` names, that a step that is not finished needs, or that hold what stands to go back, and
 /// any that can't be read, since nobody can tell what it holds.
 pub fn prune(store: &Store, also: &[String]) -> Result<Vec<String>> {
-    let doomed = prunable(store, also)?;
+    prune_knowing(store, also, Known::read(&store.journal(), &mut |_| {})?)
+}
+
+/// The same for who has read the journal, if there is one.
+pub(crate) fn prune_knowing(store: &Store, also: &[String], known: Option<Known>) -> Result<Vec<String>> {
+    let doomed = prunable_knowing(store, also, known)?;
     for id in &doomed {
         // Renamed first, so that no half-removed snapshot is ever visible.
         let (path, away) = (store.backups().join(id), store.backups().join(format!(".old.{id}")));
@@ -27,39 +31,41 @@ pub fn prune(store: &Store, also: &[String]) -> Result<Vec<String>> {
 
 /// What [`prune`] would remove.
 pub fn prunable(store: &Store, also: &[String]) -> Result<Vec<String>> {
+    prunable_knowing(store, also, Known::read(&store.journal(), &mut |_| {})?)
+}
+
+fn prunable_knowing(store: &Store, also: &[String], known: Option<Known>) -> Result<Vec<String>> {
     let all = list(store)?;
-    let needed: Vec<String> = needed(store, &all)?.into_iter().chain(also.iter().cloned()).collect();
+    let needed: Vec<String> = needed(store, &all, known)?.into_iter().chain(also.iter().cloned()).collect();
     Ok(victims(&all, store.keep, store.keep_accepted, &needed))
 }
 
 /// Snapshots that the open transaction, a restore that is not finished, or a trial write goes back
 /// to. Where that can't be read, nothing may be removed.
-fn needed(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
+fn needed(store: &Store, all: &[Snapshot], known: Option<Known>) -> Result<Vec<String>> {
     let transaction = Transaction::read(store)?.map(|t| t.snapshot);
     let waiting = restore::waiting(store)?.into_iter().flat_map(|w| w.snapshots);
-    Ok(transaction.into_iter().chain(waiting).chain(before_trials(store, all)?).collect())
+    let before = known.map(|known| before_trials(store, all, &Provenance::Known(known))).unwrap_or_default();
+    Ok(transaction.into_iter().chain(waiting).chain(before).collect())
 }
 
 /// Snapshots that hold what stood at a path before the trial write that stands there now.
-fn before_trials(store: &Store, all: &[Snapshot]) -> Result<Vec<String>> {
-    let Some(contents) = store.journal().read()? else { return Ok(Vec::new()) };
-    let (provenance, writes) = (Provenance::of(&contents.events), contents.writes());
-    let paths: BTreeSet<&PathText> = writes.iter().flat_map(|(_, paths)| paths.keys()).collect();
+fn before_trials(store: &Store, all: &[Snapshot], provenance: &Provenance) -> Vec<String> {
     let mut out = Vec::new();
-    for path in paths {
-        let now = store.root.resolve(path.as_path()).and_then(|real| digest_at(&real));
+    for path in provenance.written() {
+        let now = store.root.resolve(path).and_then(|real| digest_at(&real));
         let Ok(now) = now else { continue };
-        if provenance.on_trial(path.as_path(), &now).is_none() {
+        if provenance.on_trial(path, &now).is_none() {
             continue;
         }
-        let Some(before) = before_trial(&provenance, &writes, path, &now) else { continue };
+        let Some(before) = provenance.before_trial(path, &now) else { continue };
         let holds = |s: &&Snapshot| {
-            s.manifest.as_ref().is_ok_and(|m| m.state_of(path.as_path()).is_some_and(|what| what.digest() == before))
+            s.manifest.as_ref().is_ok_and(|m| m.state_of(path).is_some_and(|what| what.digest() == before))
         };
         // The newest, and one more should that one turn out to be damaged.
         out.extend(all.iter().rev().filter(holds).take(2).map(|s| s.id.clone()));
     }
-    Ok(out)
+    out
 }
 
 fn victims(all: &[Snapshot], keep: usize, keep_accepted: usize, needed: &[String]) -> Vec<String> {

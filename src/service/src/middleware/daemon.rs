@@ -194,19 +194,17 @@ impl Daemon {
 fn recorded(store: &Store, id: &str) -> (Fate, Vec<String>) {
     let unknown = (Fate::Unknown, Vec::new());
     let Ok(_lock) = store.lock(QUESTION) else { return unknown };
-    let Ok(Some(journal)) = store.journal().read() else { return unknown };
-    let begun = journal.events.iter().find_map(|event| match event {
-        Event::Begin { id: found, paths, .. } if found == id => Some(paths),
-        _ => None,
+    let (mut begun, mut ended) = (None, None);
+    let read = store.journal().each(&mut |event| match event {
+        Event::Begin { id: found, paths, .. } if found == id && begun.is_none() => begun = Some(paths),
+        Event::End { id: found, outcome, .. } if found == id => ended = Some(outcome),
+        _ => {}
     });
+    let Ok(Some(damaged)) = read else { return unknown };
     let Some(paths) = begun else {
         // A line that can't be read may be the one that is looked for.
-        return if journal.damaged == 0 { (Fate::NeverBegun, Vec::new()) } else { unknown };
+        return if damaged == 0 { (Fate::NeverBegun, Vec::new()) } else { unknown };
     };
-    let ended = journal.events.iter().rev().find_map(|event| match event {
-        Event::End { id: found, outcome, .. } if found == id => Some(*outcome),
-        _ => None,
-    });
     let fate = match ended {
         Some(Outcome::Done) => Fate::Done,
         Some(Outcome::Failed) => Fate::Failed,

@@ -62,7 +62,7 @@ impl Reader {
                 return Ok(());
             }
             self.offset += read;
-            match serde_json::from_slice(&line) {
+            match Event::parse(&line) {
                 Ok(Event::Begin { id, backend, paths, .. })
                     if paths.is_empty() || paths.keys().any(|path| path.as_path() == Path::new(APPLIED)) =>
                 {
