@@ -15,7 +15,7 @@ packages() {
 		build patch           applies what migration-ctl snapshot diff prints, in a test
 		test,demo,drill mmdebstrap      makes the Debian roots that tests run in
 		test,demo,drill mount           mounts what the tests' machines consist of
-		test,demo,repo gnupg      throw-away keys, and signatures of repositories
+		test,demo,repo,drill gnupg      throw-away keys, and signatures of repositories
 		test  gpgv            a second opinion on signatures
 		test  binutils        ar, by which others take packages apart
 		test  debsig-verify   Debian's own verifier of signed packages

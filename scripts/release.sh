@@ -51,6 +51,7 @@ supplied() {
 step versions versions
 step fmt cargo fmt --all --check
 step clippy cargo clippy --locked --workspace --all-targets -- -D warnings
+step doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step deny scripts/deny.sh
 step supply supplied
 step deb scripts/build-deb.sh

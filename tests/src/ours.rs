@@ -1,9 +1,14 @@
 //! Our own package in the variants that tests need, sealed by the `debseal` that `make deb` built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use crate::{Deb, Keyring, Machine, dist};
+use seal::ar;
+use seal::tarball::plain_control_archive;
+
+use crate::{Deb, Keyring, Machine, dist, pkg};
 
 /// The package's name.
 pub const NAME: &str = "pve-network-rs";
@@ -20,9 +25,11 @@ pub struct Sealing<'a> {
     signed_by: Option<&'a Keyring>,
     minimum: Option<String>,
     hooks: Vec<(String, String)>,
+    shipped: bool,
 }
 
-/// The package as `make deb` builds it: sealed, unsigned, trusting nobody.
+/// The package as `make deb` builds it: sealed, unsigned, trusting nobody. But its payload is not compressed: dpkg
+/// unpacks it hundreds of times in the tests, and most of that was xz. Only [`Sealing::as_shipped`] has what ships.
 pub fn sealing<'a>() -> Sealing<'a> {
     Sealing::default()
 }
@@ -63,42 +70,32 @@ impl<'a> Sealing<'a> {
         self
     }
 
-    /// Makes it of the payload that `make deb` left. Sealing compresses twelve megabytes, so what
-    /// carries no throw-away key is made once.
+    /// Compressed as what ships: for a test of what people download, or of what it costs.
+    pub fn as_shipped(mut self) -> Self {
+        self.shipped = true;
+        self
+    }
+
+    /// Makes it of the payload that `make deb` left. Sealing takes seconds, so what carries no throw-away key is
+    /// made once for all test programs.
     pub fn build(self) -> Deb {
+        let payload = if self.shipped { dist::payload() } else { plain_payload() };
         if !self.trusts.is_empty() || self.signed_by.is_some() {
-            return self.build_of(&dist::payload());
+            return self.build_of(&payload);
         }
-        let stamp = |path: &Path| {
-            let meta = std::fs::metadata(path).expect("make deb built it");
-            (
-                meta.len(),
-                meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map(|d| d.as_nanos()),
-            )
-        };
-        let made_of = [
-            dist::payload().path().to_owned(),
-            dist::hook(),
-            dist::debseal(),
-            dist::workspace().join("debian/hooks.toml"),
-        ];
-        let key = format!("{:?} {:?} {:?} {:?}", made_of.map(|p| stamp(&p)), self.version, self.minimum, self.hooks);
-        let folder = dist::target_dir().join("sealed");
-        std::fs::create_dir_all(&folder).expect("the target folder is writable");
-        let path = folder.join(format!("{}.deb", host::files::sha256(key.as_bytes())));
-        let lock = host::Lock::take(&folder.join("lock"), std::time::Duration::from_secs(600));
-        let _lock = lock.expect("another test seals it, but not for ten minutes");
-        if !path.exists() {
-            let made = self.build_of(&dist::payload());
-            std::fs::copy(made.path(), path.with_extension("new")).expect("the target folder is writable");
-            std::fs::rename(path.with_extension("new"), &path).expect("the target folder is writable");
-        }
-        Deb::at(path)
+        let what = format!("{:?} {:?} {:?} {}", self.version, self.minimum, self.hooks, self.shipped);
+        kept(&format!("{}.deb", host::files::sha256(what.as_bytes())), |to| {
+            let made = self.build_of(&payload);
+            std::fs::copy(made.path(), to).expect("the target folder is writable");
+        })
     }
 
     /// Makes it of another payload.
     pub fn build_of(self, payload: &Deb) -> Deb {
-        let other = self.version.as_ref().map(|version| payload.as_version(version));
+        let other = self.version.as_ref().map(|version| match self.shipped {
+            true => payload.altered_at("-z6", pkg::as_version(version)),
+            false => payload.as_version(version),
+        });
         let payload = other.as_ref().unwrap_or(payload);
         let dir = tempfile::tempdir().expect("the temporary directory is writable");
         let mut hooks =
@@ -129,6 +126,58 @@ impl<'a> Sealing<'a> {
         }
         Deb::kept(out, dir)
     }
+}
+
+/// The payload that `make deb` left, the same archives without compression.
+pub fn plain_payload() -> Deb {
+    kept("payload.deb", |to| {
+        let from = dist::payload();
+        let plain = || -> host::Result<Vec<u8>> {
+            let mut deb = seal::deb::Deb::open(from.path())?;
+            let date = deb.members().binary.mtime;
+            let (control, data) = (plain_control_archive(deb.control_files(), date)?, deb.plain_data()?);
+            let mut writer = ar::Writer::new(Vec::new(), date)?;
+            let members = [("debian-binary", ar::FORMAT_VERSION), ("control.tar", &control), ("data.tar", &data)];
+            for (name, bytes) in members {
+                writer.member(name, bytes.len() as u64, &mut &bytes[..])?;
+            }
+            writer.finish()
+        };
+        let bytes = plain().unwrap_or_else(|e| panic!("{}: {e}", from.path().display()));
+        std::fs::write(to, bytes).expect("the target folder is writable");
+    })
+}
+
+/// A package that is made once for all test programs, in a folder that is named by the content of all that it is made of;
+/// what was made of anything else goes.
+fn kept(name: &str, make: impl FnOnce(&Path)) -> Deb {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let policy = dist::workspace().join("debian/hooks.toml");
+        let made_of = [dist::payload().path().to_owned(), dist::hook(), dist::debseal(), policy];
+        let digest = |path: &PathBuf| {
+            let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
+            host::files::sha256(&bytes)
+        };
+        // How it is made counts as well.
+        let makers = concat!(include_str!("ours.rs"), include_str!("pkg.rs"));
+        let all = made_of.iter().map(digest).collect::<String>() + makers;
+        dist::target_dir().join("sealed").join(host::files::sha256(all.as_bytes()))
+    });
+    let (folder, all) = (&*FOLDER, dist::target_dir().join("sealed"));
+    std::fs::create_dir_all(folder).expect("the target folder is writable");
+    let path = folder.join(name);
+    let lock = host::Lock::take(&folder.join(format!("{name}.lock")), Duration::from_secs(600));
+    let _lock = lock.expect("another test makes it, but not for ten minutes");
+    if !path.exists() {
+        for entry in std::fs::read_dir(&all).into_iter().flatten().flatten().filter(|e| e.path() != **folder) {
+            // Somebody else may be removing it, too.
+            let _ = std::fs::remove_dir_all(entry.path()).or_else(|_| std::fs::remove_file(entry.path()));
+        }
+        let new = path.with_extension("new");
+        make(&new);
+        std::fs::rename(new, &path).expect("the target folder is writable");
+    }
+    Deb::at(path)
 }
 
 fn run(command: &mut Command) {

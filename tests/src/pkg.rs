@@ -38,25 +38,21 @@ impl Deb {
 
     /// The same package as another version.
     pub fn as_version(&self, version: &str) -> Deb {
-        self.altered(|tree| {
-            let control = tree.join("DEBIAN/control");
-            let text = fs::read_to_string(&control)?;
-            let line = |line: &str| match line.starts_with("Version:") {
-                true => format!("Version: {version}\n"),
-                false => format!("{line}\n"),
-            };
-            fs::write(&control, text.lines().map(line).collect::<String>())
-        })
+        self.altered(as_version(version))
     }
 
     /// The package made anew after a change to its unpacked tree, whose control files lie in
-    /// `DEBIAN`. Owners become root's.
+    /// `DEBIAN`. Owners become root's. Not compressed: dpkg is run on it, and nobody keeps it.
     pub fn altered(&self, change: impl FnOnce(&Path) -> std::io::Result<()>) -> Deb {
-        self.altered_at("-z1", change)
+        self.packed(&["-Znone"], change)
     }
 
-    /// As [`Deb::altered`], with a compression level of dpkg-deb's: what is shipped has `-z6`.
+    /// As [`Deb::altered`], compressed by xz at a level of dpkg-deb's: what is shipped has `-z6`.
     pub fn altered_at(&self, level: &str, change: impl FnOnce(&Path) -> std::io::Result<()>) -> Deb {
+        self.packed(&["-Zxz", level], change)
+    }
+
+    fn packed(&self, how: &[&str], change: impl FnOnce(&Path) -> std::io::Result<()>) -> Deb {
         let dir = tempfile::tempdir().expect("the temporary directory is writable");
         let tree = dir.path().join("tree");
         host_tool("dpkg-deb", ["--raw-extract".as_ref(), self.path.as_os_str(), tree.as_os_str()]);
@@ -66,11 +62,26 @@ impl Deb {
         // Given a directory, dpkg-deb chooses the name itself, from the control file.
         let out = dir.path().join("out");
         make_dir(&out).expect("the temporary directory is writable");
-        let options = ["--root-owner-group", "-Zxz", level, "--build"].map(AsRef::as_ref);
-        host_tool("dpkg-deb", options.into_iter().chain([tree.as_os_str(), out.as_os_str()]));
+        let options = ["--root-owner-group"].iter().chain(how).chain(&["--build"]).map(AsRef::as_ref);
+        host_tool("dpkg-deb", options.chain([tree.as_os_str(), out.as_os_str()]));
+        // Both trees of a large package, in the memory of many tests at once, would be of no use.
+        let _ = fs::remove_dir_all(&tree);
         let made = fs::read_dir(&out).into_iter().flatten().flatten().next();
         let path = made.expect("dpkg-deb made a package").path();
         Deb { path, _dir: Some(dir) }
+    }
+}
+
+/// The change that makes it another version.
+pub(crate) fn as_version(version: &str) -> impl FnOnce(&Path) -> std::io::Result<()> {
+    move |tree| {
+        let control = tree.join("DEBIAN/control");
+        let text = fs::read_to_string(&control)?;
+        let line = |line: &str| match line.starts_with("Version:") {
+            true => format!("Version: {version}\n"),
+            false => format!("{line}\n"),
+        };
+        fs::write(&control, text.lines().map(line).collect::<String>())
     }
 }
 

@@ -28,7 +28,7 @@ fn a_first_install_captures_everything_and_starts_nothing() {
         let node = Node::of(suite).named("pve1").boot();
         like_a_pve_node(&node);
         let before = node.tree_below("/etc/network");
-        node.install(&sealing().build()).ok();
+        node.install(&sealing().as_shipped().build()).ok();
         assert_eq!(node.state_of(NAME), "ii");
         let id = one_verified_snapshot(&node);
         let manifest = manifest(&node, &id);

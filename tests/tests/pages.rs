@@ -71,7 +71,7 @@ fn the_playbook_can_be_followed_from_the_page() {
         return;
     }
     let key = Keyring::new("Release <release@example.invalid>");
-    let deb = sealing().signed(&key).build();
+    let deb = sealing().as_shipped().signed(&key).build();
     let workstation = Node::with_packages(Suite::Bookworm, &["gnupg", "libgpgme11"]).named("workstation");
     workstation.put_file(deb.path(), PACKAGE);
     workstation.put_file(&dist::debseal(), "/usr/bin/debseal");
@@ -121,8 +121,8 @@ fn the_gates_page_can_be_followed() {
         return;
     }
     let (key, new) = (Keyring::new("Release <release@example.invalid>"), Keyring::new("New <new@example.invalid>"));
-    let first = sealing().signed(&key).build();
-    let next = sealing().version("0.2.0-1").trusting(&key).signed(&new).build();
+    let first = sealing().as_shipped().signed(&key).build();
+    let next = sealing().as_shipped().version("0.2.0-1").trusting(&key).signed(&new).build();
     let lab = sealing().version("0.3.0-1").trusting(&new).build();
     for suite in Suite::ALL {
         let node = Node::with_packages(suite, &["libgpgme11"]).named("pve1");

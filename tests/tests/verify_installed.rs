@@ -17,7 +17,7 @@ fn each_damage_is_found_and_nothing_else_is() {
     node.install(&dist::debseal_package()).ok();
     node.write("/root/release.pgp", key.certificate());
     node.run(["debseal", "key", "add", "--package", "pve-network-rs", "/root/release.pgp"]).ok();
-    node.install(&sealing().signed(&key).build()).ok();
+    node.install(&sealing().as_shipped().signed(&key).build()).ok();
     let verify = ["debseal", "verify", "--installed", "pve-network-rs"];
     node.run(verify).ok().quiet().says("installed and good: pve-network-rs");
 

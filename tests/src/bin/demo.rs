@@ -34,7 +34,7 @@ impl Story {
     fn begin() -> Self {
         chapter("A throw-away key signs the package");
         let key = Keyring::new("Demo packager <demo@example.invalid>");
-        let first = sealing().signed(&key).build();
+        let first = sealing().as_shipped().signed(&key).build();
         // Version 0.2.0's daemon can't start while the file /run/trouble is there.
         let payload = dist::payload().as_version("0.2.0-1").altered(|tree| {
             let daemon = tree.join("usr/bin/pve-network-rs-daemon");

@@ -100,8 +100,8 @@ fn variants(key: &Keyring) -> Vec<Variant> {
         Variant { name: "idle scripts", first: idle(&one), second: idle(&two) },
         Variant {
             name: "ours",
-            first: sealing().signed(key).build(),
-            second: sealing().version("0.2.0-1").signed(key).build(),
+            first: sealing().as_shipped().signed(key).build(),
+            second: sealing().as_shipped().version("0.2.0-1").signed(key).build(),
         },
         Variant { name: "bash", first: bash::package(&one, key), second: bash::package(&two, key) },
     ]
@@ -361,7 +361,7 @@ fn judge_installed(key: &Keyring, times: &mut Times) {
     node.install(&dist::debseal_package()).ok();
     node.write("/root/key.pgp", key.certificate());
     node.run(["debseal", "key", "add", "--package", "pve-network-rs", "/root/key.pgp"]).ok();
-    node.install(&sealing().signed(key).build()).ok();
+    node.install(&sealing().as_shipped().signed(key).build()).ok();
     // What it reads: the payload's files, and the control files that dpkg keeps.
     node.sh("{ dpkg -L pve-network-rs; ls /var/lib/dpkg/info/pve-network-rs.*; } | while read -r f; do [ ! -f $f ] || [ -L $f ] || echo $f; done >/root/files").ok();
     let commands: [(&str, &[&str]); 2] = [
