@@ -1,7 +1,7 @@
 # Targets for builders, testers and CI; the work is in scripts/ and in cargo.
 .POSIX:
 .SUFFIXES:
-.PHONY: help deps-build deps-test deps-demo deps-drill build check test demo bench drill fuzz perl deb repo repro lint piuparts autopkgtest look transcripts fresh deny supply release ci clean
+.PHONY: help deps-build deps-test deps-demo deps-drill build check test upgrade demo bench drill fuzz perl deb repo repro lint piuparts autopkgtest look transcripts fresh deny supply release ci clean
 
 help: ## lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -34,6 +34,11 @@ demo: deps-demo deb ## the package's life on a throw-away Debian machine, step b
 
 test: deps-test deb ## every test, on real Debian roots too; those need root or sudo
 	scripts/test.sh
+
+upgrade: deps-test deb ## from the release before, built from its commit (packaging/previous-release), to dist/*.deb and back
+	scripts/previous.sh
+	cargo test --locked --workspace --test previous \
+		--config "target.x86_64-unknown-linux-gnu.runner=['$$PWD/scripts/as-root.sh']" -- --ignored
 
 bench: deps-test deb ## our package and snapshots against their peers, side by side
 	scripts/bench.sh

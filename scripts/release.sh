@@ -56,6 +56,12 @@ step deny scripts/deny.sh
 step supply supplied
 step deb scripts/build-deb.sh
 step repro env AGAINST=dist scripts/repro.sh
+# Before anything is signed: an unsigned version may go back to one that is unsigned as well.
+upgraded() {
+	scripts/previous.sh && cargo test --locked --workspace --test previous \
+		--config "target.x86_64-unknown-linux-gnu.runner=['$PWD/scripts/as-root.sh']" -- --ignored
+}
+step upgrade upgraded
 key=${SIGN_KEY:-}
 if [ -z "$key" ]; then
 	GNUPGHOME=$(mktemp -d /tmp/release.XXXXXX)
