@@ -73,11 +73,11 @@ fi
 gpg --batch --export "$key" >"$log/release.pgp"
 step sign signed
 step lint scripts/lint.sh
+step test scripts/test.sh
 step piuparts scripts/piuparts.sh
 step autopkgtest scripts/autopkgtest.sh
 step drill scripts/drill.sh --light --sample 2000
 step bench scripts/bench.sh
-step test scripts/test.sh
 step repo scripts/repo.sh "$key"
 if [ -n "${SIGN_KEY:-}" ]; then
 	echo "dist/repo holds $version, signed: docs/releasing.md says how it is published"
