@@ -56,12 +56,18 @@ step deny scripts/deny.sh
 step supply supplied
 step deb scripts/build-deb.sh
 step repro env AGAINST=dist scripts/repro.sh
-# Before anything is signed: an unsigned version may go back to one that is unsigned as well.
 upgraded() {
 	scripts/previous.sh && cargo test --locked --workspace --test previous \
 		--config "target.x86_64-unknown-linux-gnu.runner=['$PWD/scripts/as-root.sh']" -- --ignored
 }
 step upgrade upgraded
+step lint scripts/lint.sh
+step test scripts/test.sh
+step piuparts scripts/piuparts.sh
+step autopkgtest scripts/autopkgtest.sh
+step drill scripts/drill.sh --light --sample 2000
+step bench scripts/bench.sh
+# Last: nothing is signed that has not passed all that.
 key=${SIGN_KEY:-}
 if [ -z "$key" ]; then
 	GNUPGHOME=$(mktemp -d /tmp/release.XXXXXX)
@@ -72,12 +78,6 @@ if [ -z "$key" ]; then
 fi
 gpg --batch --export "$key" >"$log/release.pgp"
 step sign signed
-step lint scripts/lint.sh
-step test scripts/test.sh
-step piuparts scripts/piuparts.sh
-step autopkgtest scripts/autopkgtest.sh
-step drill scripts/drill.sh --light --sample 2000
-step bench scripts/bench.sh
 step repo scripts/repo.sh "$key"
 if [ -n "${SIGN_KEY:-}" ]; then
 	echo "dist/repo holds $version, signed: docs/releasing.md says how it is published"
