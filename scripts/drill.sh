@@ -1,9 +1,10 @@
 #!/bin/sh
 # drill.sh [--signed] [OPTION…]: the fault drill of dist/pve-network-rs_*.deb, see debseal-drill --help. With options just
 # that run; --signed, first of all, has a throw-away key sign it and a version just below, each sealed with its certificate,
-# so that scripts judge a signature and are themselves judged by one. Without: every point on Debian 12, a sample on Debian 13, all of a cluster's, and power cuts on three file
-# systems; the counts are in dist/drill.json, drill-trixie.json, drill-cluster.json and drill-power.json there. Programs
-# are cut but in a cluster, where one of them is run: dpkg's unpacking them is most of a run. So they are in CI (.ci/run).
+# so that scripts judge a signature and are themselves judged by one. Without: every point on Debian 12, a sample on Debian
+# 13, all of a cluster's, and power cuts on three file systems; the counts are in dist/drill.json, drill-trixie.json,
+# drill-cluster.json and drill-power.json there. Programs are cut but in a cluster, where one of them is run: dpkg's
+# unpacking them is most of a run. So they are in CI (.ci/run).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,7 @@ for deb in dist/pve-network-rs_*.deb; do
 done
 if [ "${1:-}" = --signed ]; then
 	shift
+	umask 022 # dpkg-deb takes no control folder that others can't read
 	work=$(mktemp -d /tmp/drill.XXXXXX)
 	export GNUPGHOME="$work/gpg"
 	trap 'gpgconf --kill all; rm -rf "$work"' EXIT

@@ -30,9 +30,7 @@ tree=$out/tree
 mkdir -p "$out"
 rm -f "$deb" "$out/made-of"
 # What it compiled is kept: another commit needs most of it again.
-if [ -e "$tree/.git" ]; then
-	git -C "$tree" fetch --quiet origin
-else
+if [ -e "$tree/.git" ] && git -C "$tree" fetch --quiet origin; then :; else
 	rm -rf "$tree"
 	git clone --quiet --shared --no-checkout . "$tree"
 fi

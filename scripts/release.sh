@@ -37,7 +37,13 @@ versions() {
 	grep -q "^## \[$version\]" CHANGELOG.md || { echo "CHANGELOG.md says nothing of $version"; return 1; }
 	[ -z "${SIGN_KEY:-}" ] || ! grep -q "^## \[$version\] - unreleased" CHANGELOG.md || { echo "CHANGELOG.md has no date for $version"; return 1; }
 }
+# What is signed is what passed: nobody has built something else into dist/ meanwhile.
+noted() {
+	sha256sum dist/*.deb >"$log/SHA256SUMS"
+}
 signed() {
+	sha256sum --check --quiet "$log/SHA256SUMS" || { echo "dist/ is not what was tested"; return 1; }
+	versions || return 1
 	for deb in dist/*.deb; do
 		dist/debseal sign --key "$key" "$deb" && dist/debseal verify --key "$log/release.pgp" "$deb" || return 1
 	done
@@ -48,7 +54,22 @@ supplied() {
 	scripts/supply.sh && git diff --exit-code -- packaging/supply
 }
 
+# Whether the key signs shows now and not after an hour.
+key=${SIGN_KEY:-}
+if [ -z "$key" ]; then
+	GNUPGHOME=$(mktemp -d /tmp/release.XXXXXX)
+	export GNUPGHOME
+	trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
+	gpg --batch --quiet --passphrase '' --quick-gen-key 'Dry run <dry-run@example.invalid>' ed25519 sign 1d
+	key=$(gpg --batch --with-colons --list-keys | sed -n 's/^fpr:::::::::\(.*\):$/\1/p' | head -1)
+fi
+gpg --batch --export "$key" >"$log/release.pgp"
+usable() {
+	echo test | gpg --batch --local-user "$key" --detach-sign >/dev/null
+}
+
 step versions versions
+step key usable
 step fmt cargo fmt --all --check
 step clippy cargo clippy --locked --workspace --all-targets -- -D warnings
 step doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
@@ -56,6 +77,7 @@ step deny scripts/deny.sh
 step supply supplied
 step deb scripts/build-deb.sh
 step repro env AGAINST=dist scripts/repro.sh
+step note noted
 upgraded() {
 	scripts/previous.sh && cargo test --locked --workspace --test previous \
 		--config "target.x86_64-unknown-linux-gnu.runner=['$PWD/scripts/as-root.sh']" -- --ignored
@@ -66,18 +88,12 @@ step test scripts/test.sh
 step piuparts scripts/piuparts.sh
 step autopkgtest scripts/autopkgtest.sh
 step drill scripts/drill.sh --light --sample 2000
+step signed-drill scripts/drill.sh --signed --flow upgrade --sample 30
 step bench scripts/bench.sh
-# Last: nothing is signed that has not passed all that.
-key=${SIGN_KEY:-}
-if [ -z "$key" ]; then
-	GNUPGHOME=$(mktemp -d /tmp/release.XXXXXX)
-	export GNUPGHOME
-	trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
-	gpg --batch --quiet --passphrase '' --quick-gen-key 'Dry run <dry-run@example.invalid>' ed25519 sign 1d
-	key=$(gpg --batch --with-colons --list-keys | sed -n 's/^fpr:::::::::\(.*\):$/\1/p' | head -1)
-fi
-gpg --batch --export "$key" >"$log/release.pgp"
+# Nothing is signed that has not passed all that. What is published is installed once more as it is.
 step sign signed
+step signed-lint scripts/lint.sh
+step signed-install scripts/autopkgtest.sh
 step repo scripts/repo.sh "$key"
 if [ -n "${SIGN_KEY:-}" ]; then
 	echo "dist/repo holds $version, signed: docs/releasing.md says how it is published"

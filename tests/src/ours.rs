@@ -148,8 +148,8 @@ pub fn plain_payload() -> Deb {
     })
 }
 
-/// A package that is made once for all test programs, in a folder that is named by the content of all that it is made of;
-/// what was made of anything else goes.
+/// A package that is made once for all test programs, in a folder that is named by the content of all that it is made of.
+/// What was made of anything else goes a day later: another run may still use it.
 fn kept(name: &str, make: impl FnOnce(&Path)) -> Deb {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let policy = dist::workspace().join("debian/hooks.toml");
@@ -169,7 +169,11 @@ fn kept(name: &str, make: impl FnOnce(&Path)) -> Deb {
     let lock = host::Lock::take(&folder.join(format!("{name}.lock")), Duration::from_secs(600));
     let _lock = lock.expect("another test makes it, but not for ten minutes");
     if !path.exists() {
-        for entry in std::fs::read_dir(&all).into_iter().flatten().flatten().filter(|e| e.path() != **folder) {
+        let old = |e: &std::fs::DirEntry| {
+            let age = e.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+            e.path() != **folder && age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
+        };
+        for entry in std::fs::read_dir(&all).into_iter().flatten().flatten().filter(old) {
             // Somebody else may be removing it, too.
             let _ = std::fs::remove_dir_all(entry.path()).or_else(|_| std::fs::remove_file(entry.path()));
         }

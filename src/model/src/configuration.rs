@@ -228,18 +228,17 @@ impl<'a> Configuration<'a> {
     }
 
     pub(crate) fn management(&self, hosts_file: &[u8], node_name: &str) -> Option<Address> {
+        let all: Vec<Given<'_, '_>> = self.addresses().collect();
         let named = hosts::addresses_of(hosts_file, node_name);
-        if let Some(given) = named.iter().find_map(|ip| self.addresses().find(|given| given.ip == *ip)) {
+        if let Some(given) = named.iter().find_map(|ip| all.iter().find(|given| given.ip == *ip)) {
             return Some(given.whole());
         }
         let beside = |gateway: &Gateway| {
-            let here = || {
-                self.addresses()
-                    .filter(|a| a.interface() == gateway.interface && a.ip.is_ipv4() == gateway.ip.is_ipv4())
-            };
+            let of = |a: &&Given<'_, '_>| a.interface() == gateway.interface && a.ip.is_ipv4() == gateway.ip.is_ipv4();
+            let here = || all.iter().filter(of);
             here().find(|a| a.network_holds(gateway.ip)).or_else(|| here().next())
         };
-        self.gateways().iter().find_map(beside).map(|given| given.whole())
+        self.gateways().iter().find_map(beside).map(Given::whole)
     }
 }
 

@@ -70,7 +70,8 @@ fn options(iface: &Iface<'_>, want: &mut Want) -> BTreeSet<String> {
     let mut ports = BTreeSet::new();
     for option in &iface.options {
         let value = || String::from_utf8_lossy(&option.value);
-        if option.is("mtu") {
+        // That of an alias is its interface's, which says it itself.
+        if option.is("mtu") && base(&iface.name) == iface.name {
             want.mtu = value().trim().parse().ok();
         }
         let lists = ["bridge-ports", "bond-slaves", "slaves"];
@@ -258,5 +259,21 @@ mod tests {
         let wanted = wanted(&files(text));
         assert_eq!(wanted.devices["a"].addresses.len(), 2);
         assert!(wanted.ports.is_empty());
+    }
+
+    #[test]
+    fn the_mtu_is_what_the_interface_itself_says_last() {
+        for (text, mtu) in [
+            (
+                "auto a\niface a inet static\n\tmtu 9000\niface a:1 inet static\n\tmtu 1500\niface a inet6 manual\n",
+                9000,
+            ),
+            (
+                "auto a\niface a inet static\n\tmtu 1500\niface a:1 inet static\niface a inet6 manual\n\tmtu 9000\n",
+                9000,
+            ),
+        ] {
+            assert_eq!(wanted(&files(text)).devices["a"].mtu, Some(mtu), "{text}");
+        }
     }
 }
