@@ -196,7 +196,8 @@ fn recorded(store: &Store, id: &str) -> (Fate, Vec<String>) {
     let Ok(_lock) = store.lock(QUESTION) else { return unknown };
     let (mut begun, mut ended) = (None, None);
     let read = store.journal().each(&mut |event| match event {
-        Event::Begin { id: found, paths, .. } if found == id && begun.is_none() => begun = Some(paths),
+        // An id that is begun again is open again, as the daemon itself would say.
+        Event::Begin { id: found, paths, .. } if found == id => (begun, ended) = (Some(paths), None),
         Event::End { id: found, outcome, .. } if found == id => ended = Some(outcome),
         _ => {}
     });
