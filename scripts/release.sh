@@ -61,7 +61,7 @@ if [ -z "$key" ]; then
 	export GNUPGHOME
 	trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 	gpg --batch --quiet --passphrase '' --quick-gen-key 'Dry run <dry-run@example.invalid>' ed25519 sign 1d
-	key=$(gpg --batch --with-colons --list-keys | sed -n 's/^fpr:::::::::\(.*\):$/\1/p' | head -1)
+	key=$(gpg --batch --with-colons --no-auto-check-trustdb --list-keys | sed -n 's/^fpr:::::::::\(.*\):$/\1/p' | head -1)
 fi
 gpg --batch --export "$key" >"$log/release.pgp"
 usable() {
